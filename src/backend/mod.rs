@@ -1,0 +1,1 @@
+//! Where numbers live and how ops reach them: memory, element types, matrices.

@@ -1,0 +1,71 @@
+//! The command line: one file per subcommand, and the few things that they share.
+
+mod context;
+mod device;
+mod progress;
+
+use std::process::ExitCode;
+
+use biollmnet::error::{Error, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use context::{Context, Global, Outcome};
+
+/// RNA-interaction prediction after BioLLMNet: embed, train, evaluate, predict, screen, report.
+#[derive(Debug, Parser)]
+#[command(name = "biollmnet", version, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+fn dispatch(command: &Command, _context: &Context) -> Result<Outcome> {
+    match *command {}
+}
+
+/// The command tree with `BIOLLMNET_<FLAG>` as the environment variable of every flag.
+pub fn command_tree() -> clap::Command {
+    fn with_environment(command: clap::Command) -> clap::Command {
+        command
+            .mut_args(|argument| {
+                let Some(long) = argument.get_long() else { return argument };
+                if matches!(long, "help" | "version") {
+                    return argument;
+                }
+                let variable = format!("BIOLLMNET_{}", long.to_uppercase().replace('-', "_"));
+                argument.env(variable).hide_env(true)
+            })
+            .mut_subcommands(with_environment)
+    }
+    with_environment(Cli::command())
+}
+
+/// Parses the arguments, runs the command and turns its outcome into the exit code.
+pub fn main() -> ExitCode {
+    let matches = command_tree().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let outcome = Context::new(&cli.global).and_then(|context| dispatch(&cli.command, &context));
+    match outcome {
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn report(error: &Error) {
+    eprintln!("error: {error}");
+    if !error.help().is_empty() {
+        eprintln!("help: {}", error.help());
+    }
+}

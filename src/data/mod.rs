@@ -1,0 +1,5 @@
+//! Pairs, labels and the entities that they join: what the trainer and the evaluation work on.
+
+mod dataset;
+
+pub use dataset::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task, VectorSource};

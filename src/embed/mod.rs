@@ -1,0 +1,1 @@
+//! From sequences to vectors on disk: encoding, the embedding store, import and export.

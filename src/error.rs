@@ -1,0 +1,162 @@
+//! The one error type of the library: what happened, where, and what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Result of every fallible operation of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong. `Display` says what and where; [`Error::help`] says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file operation.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create`, …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// One record of a text file is wrong.
+    #[error("{}:{line}: {}{reason}", path.display(), named(id))]
+    Record {
+        /// The file, `-` for standard input.
+        path: PathBuf,
+        /// 1-based line.
+        line: u64,
+        /// Id of the record, empty where it has none.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do next.
+        help: String,
+    },
+    /// A file as a whole is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do next.
+        help: String,
+    },
+    /// The request contradicts itself or names something unknown.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong with the request.
+        what: String,
+        /// What to do next.
+        help: String,
+    },
+    /// The input is readable, but the work cannot be done on it.
+    #[error("{what}")]
+    Data {
+        /// What is missing or wrong.
+        what: String,
+        /// What to do next.
+        help: String,
+    },
+    /// An op was called with operands that do not fit.
+    #[error("{op}: expected {expected}, found {found}")]
+    Shape {
+        /// The op.
+        op: &'static str,
+        /// The shapes it takes.
+        expected: String,
+        /// The shapes it was given.
+        found: String,
+    },
+    /// A signal asked the program to stop.
+    #[error("interrupted before the work was done")]
+    Interrupted,
+}
+
+fn named(id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!("record '{id}': ") }
+}
+
+impl Error {
+    /// For `map_err` on a file operation.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// One record of a text file is wrong.
+    pub fn record(
+        path: impl AsRef<Path>,
+        line: u64,
+        id: impl Into<String>,
+        reason: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self::Record {
+            path: path.as_ref().to_path_buf(),
+            line,
+            id: id.into(),
+            reason: reason.into(),
+            help: help.into(),
+        }
+    }
+
+    /// A file as a whole is not what it should be.
+    pub fn format(path: impl AsRef<Path>, reason: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Format { path: path.as_ref().to_path_buf(), reason: reason.into(), help: help.into() }
+    }
+
+    /// The request is wrong.
+    pub fn usage(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Usage { what: what.into(), help: help.into() }
+    }
+
+    /// The data is wrong.
+    pub fn data(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Data { what: what.into(), help: help.into() }
+    }
+
+    /// What to do next, in one sentence; empty where there is nothing to add.
+    #[must_use]
+    pub fn help(&self) -> &str {
+        match self {
+            Self::Record { help, .. }
+            | Self::Format { help, .. }
+            | Self::Usage { help, .. }
+            | Self::Data { help, .. } => help,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "check the spelling of the path",
+                io::ErrorKind::PermissionDenied => "choose a place that you may read and write",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space or choose another --out, then run the same command again"
+                }
+                _ => "",
+            },
+            Self::Shape { .. } => "this is a defect of the program: please report the command and this line",
+            Self::Interrupted => "run the same command again: finished parts are kept",
+        }
+    }
+
+    /// The process exit code of this error: 2 usage, 3 bad data, 75 retry later.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => 2,
+            Self::Interrupted => 75,
+            Self::Io { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                75
+            }
+            _ => 3,
+        }
+    }
+
+    /// True when the reader at the other end of a pipe has gone, which is success.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

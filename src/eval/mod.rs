@@ -1,0 +1,3 @@
+//! Evaluation that an honest reviewer would accept: metrics, baselines, protocols, intervals and a verdict in words.
+
+pub mod result;

@@ -1,0 +1,1 @@
+//! Encoders without weights: RNA k-mers and the protein conjoint triad.

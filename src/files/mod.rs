@@ -1,0 +1,1 @@
+//! Files as everything else sees them: compressed reading, atomic writing, checksums, manifests.

@@ -1,0 +1,1 @@
+//! The ops, one folder each: contract, checked door, CPU twin.

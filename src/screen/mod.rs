@@ -1,0 +1,1 @@
+//! Scoring pairs and screening libraries with a trained network.

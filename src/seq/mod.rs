@@ -1,0 +1,1 @@
+//! Sequences: FASTA, alphabets, normalisation, digests.

@@ -1,0 +1,1 @@
+//! Training the fusion network: trainer, early stopping, calibration, checkpoint.
