@@ -93,16 +93,7 @@ impl FusionNetwork {
         ];
         for (linear, x, y, dy) in sides {
             if let Some(linear) = linear {
-                linear_gradient(
-                    backend,
-                    linear,
-                    parameters,
-                    Flow { x, y, dy, dx: None },
-                    n,
-                    relu_rate,
-                    false,
-                    gradient,
-                )?;
+                linear_gradient(backend, linear, parameters, Flow { x, y, dy, dx: None }, n, relu_rate, gradient)?;
             }
         }
         Ok(loss)
