@@ -1,4 +1,4 @@
-//! Metrics against scikit-learn and SciPy (`tests/fixtures/metrics.py`).
+//! Metrics against scikit-learn and `SciPy` (`tests/fixtures/metrics.py`).
 
 use std::collections::BTreeMap;
 
