@@ -3,5 +3,5 @@
 mod dataset;
 pub mod folds;
 
-pub use dataset::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task, VectorSource};
-pub use folds::{Clusters, FoldOptions, Plan, Side, Split, SplitKind};
+pub use dataset::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Side, Task, VectorSource};
+pub use folds::{Clusters, FoldOptions, Plan, Split, SplitKind};

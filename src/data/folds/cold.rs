@@ -2,9 +2,9 @@
 
 use rand::seq::SliceRandom;
 
+use super::Clusters;
 use super::draw::{Purpose, generator};
-use super::{Clusters, Side};
-use crate::data::Dataset;
+use crate::data::{Dataset, Side};
 use crate::error::{Error, Result};
 
 /// Fold of each row: groups shuffled, sorted by number of pairs (descending, stable), each to the lightest fold.
@@ -15,20 +15,16 @@ pub(super) fn grouped(
     seed: u64,
     clusters: Option<&Clusters>,
 ) -> Result<Vec<u32>> {
-    let (entities, purpose, what) = match side {
-        Side::Rna => (&data.rna, Purpose::RnaGroups, "RNA"),
-        Side::Partner => (&data.partner, Purpose::PartnerGroups, "partner"),
+    let (purpose, what) = match side {
+        Side::Rna => (Purpose::RnaGroups, "RNA"),
+        Side::Partner => (Purpose::PartnerGroups, "partner"),
     };
     let group = match (clusters, side) {
-        (None, _) => &entities.group,
+        (None, _) => &data.entities(side).group,
         (Some(clusters), Side::Rna) => &clusters.rna,
         (Some(clusters), Side::Partner) => &clusters.partner,
     };
-    let group_of: Vec<u32> = data
-        .pairs
-        .iter()
-        .map(|pair| group[(if side == Side::Rna { pair.rna } else { pair.partner }) as usize])
-        .collect();
+    let group_of: Vec<u32> = data.pairs.iter().map(|pair| group[pair.entity(side)]).collect();
     let mut pairs_of = vec![0usize; group.iter().max().map_or(0, |&g| g as usize + 1)];
     for &group in &group_of {
         pairs_of[group as usize] += 1;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use clusters::{Clusters, read_clusters};
 pub use file::read_folds;
 
-use super::{Dataset, Task};
+use super::{Dataset, Side, Task};
 use crate::error::{Error, Result};
 
 /// What test and training pairs must not share.
@@ -38,15 +38,6 @@ impl SplitKind {
             Self::Both => "both",
         }
     }
-}
-
-/// One side of the pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Operand b.
-    Rna,
-    /// Operand a.
-    Partner,
 }
 
 /// How to draw a plan.
@@ -144,14 +135,9 @@ impl Plan {
     /// # Errors
     /// No pair has `id` on that side; a training part that is empty or has one class.
     pub fn hold_out(data: &Dataset, side: Side, id: &str, options: &FoldOptions) -> Result<Self> {
-        let (entities, what) = match side {
-            Side::Rna => (&data.rna, "RNA"),
-            Side::Partner => (&data.partner, "partner"),
-        };
-        let entity_of = |row: u32| {
-            let pair = data.pairs[row as usize];
-            (if side == Side::Rna { pair.rna } else { pair.partner }) as usize
-        };
+        let entities = data.entities(side);
+        let what = if side == Side::Rna { "RNA" } else { "partner" };
+        let entity_of = |row: u32| data.pairs[row as usize].entity(side);
         let (test, outer): (Vec<u32>, Vec<u32>) =
             (0..data.len() as u32).partition(|&row| entities.ids[entity_of(row)] == id);
         let Some(&first) = test.first() else {

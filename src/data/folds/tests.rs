@@ -47,16 +47,7 @@ fn options(split: SplitKind, folds: usize) -> FoldOptions {
 }
 
 fn groups(data: &Dataset, side: Side, rows: &[u32]) -> std::collections::BTreeSet<u32> {
-    rows.iter()
-        .map(|&row| {
-            let pair = data.pairs[row as usize];
-            if side == Side::Rna {
-                data.rna.group[pair.rna as usize]
-            } else {
-                data.partner.group[pair.partner as usize]
-            }
-        })
-        .collect()
+    rows.iter().map(|&row| data.entities(side).group[data.pairs[row as usize].entity(side)]).collect()
 }
 
 proptest! {
