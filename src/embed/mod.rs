@@ -1,1 +1,5 @@
 //! From sequences to vectors on disk: encoding, the embedding store, import and export.
+
+pub mod store;
+
+pub use store::{Store, StoreWriter};

@@ -17,7 +17,8 @@ const BLOCK: usize = 1 << 20;
 pub fn digest_file(path: &Path) -> Result<(u64, String)> {
     let mut file = File::open(path).map_err(Error::io("read", path))?;
     let mut hasher = blake3::Hasher::new();
-    let mut block = vec![0; BLOCK];
+    let size = file.metadata().map_or(BLOCK as u64, |found| found.len());
+    let mut block = vec![0; size.clamp(1, BLOCK as u64) as usize];
     let mut bytes = 0;
     loop {
         check_interrupt()?;

@@ -1,1 +1,18 @@
 //! Sequences: FASTA, alphabets, normalisation, digests.
+
+/// Bytes of a sequence digest.
+pub const DIGEST_BYTES: usize = 16;
+
+/// The first 16 bytes of the BLAKE3 hash of a normalised sequence: sequences are the same exactly when these are.
+#[must_use]
+pub fn digest(sequence: &[u8]) -> [u8; DIGEST_BYTES] {
+    let mut out = [0; DIGEST_BYTES];
+    out.copy_from_slice(&blake3::hash(sequence).as_bytes()[..DIGEST_BYTES]);
+    out
+}
+
+/// The same in hexadecimal, 32 letters.
+#[must_use]
+pub fn digest_hex(sequence: &[u8]) -> String {
+    blake3::hash(sequence).to_hex()[..2 * DIGEST_BYTES].to_owned()
+}
