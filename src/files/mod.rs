@@ -9,3 +9,4 @@ pub mod verify;
 pub use atomic::AtomicFile;
 pub use manifest::Manifest;
 pub use output_folder::OutputFolder;
+pub mod input;

@@ -92,6 +92,14 @@ fn the_same_records_give_the_same_bytes() {
     assert_eq!(fs::read(a.join("manifest.json")).unwrap(), fs::read(b.join("manifest.json")).unwrap());
 }
 
+/// Changes one byte in place, which is much quicker than to write the file anew.
+fn change(path: &Path, at: usize, byte: u8) {
+    use std::io::{Seek, SeekFrom, Write};
+    let mut file = fs::File::options().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(&[byte]).unwrap();
+}
+
 #[test]
 fn every_flipped_byte_is_found_by_verify_and_never_makes_open_panic() {
     let root = tempfile::tempdir().unwrap();
@@ -104,14 +112,13 @@ fn every_flipped_byte_is_found_by_verify_and_never_makes_open_panic() {
     for name in files {
         let file = path.join(&name);
         let good = fs::read(&file).unwrap();
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 1 << (at % 8);
-            fs::write(&file, &bad).unwrap();
+        for (at, byte) in good.iter().enumerate() {
+            change(&file, at, byte ^ 1 << (at % 8));
             assert_eq!(verify(&path, &Silent).unwrap().faults.len(), 1, "{name} byte {at}");
             // Only the vectors' own bytes, and the list of rejects, are left to verify.
             let opened = Store::open(&path);
             assert!(opened.is_err() || name.starts_with("vec/") || name == "rejects.tsv", "{name} byte {at}");
+            change(&file, at, *byte);
         }
         fs::write(&file, &good[..good.len() - 1]).unwrap();
         assert!(Store::open(&path).is_err() || name == "rejects.tsv");
