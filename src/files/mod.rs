@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod digest;
+pub mod input;
 pub mod manifest;
 pub mod output_folder;
 pub mod verify;
@@ -9,4 +10,3 @@ pub mod verify;
 pub use atomic::AtomicFile;
 pub use manifest::Manifest;
 pub use output_folder::OutputFolder;
-pub mod input;
