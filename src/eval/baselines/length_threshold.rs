@@ -1,0 +1,76 @@
+//! One threshold on the length of the RNA.
+
+use super::{Baseline, targets};
+use crate::data::{Dataset, Side};
+use crate::error::Result;
+
+/// The threshold and direction of best training accuracy; the logit is `±(length − threshold)`.
+///
+/// The threshold lies midway between two lengths of the training pairs; of equals the shortest one is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct LengthThreshold;
+
+impl Baseline for LengthThreshold {
+    fn name(&self) -> &'static str {
+        "length-threshold"
+    }
+
+    fn label(&self) -> &'static str {
+        "One RNA length threshold"
+    }
+
+    fn predict(
+        &self,
+        train: &Dataset,
+        train_rows: &[u32],
+        test: &Dataset,
+        test_rows: &[u32],
+        _seed: u64,
+    ) -> Result<Vec<f64>> {
+        let length = |data: &Dataset, row: u32| f64::from(data.rna.length[data.pairs[row as usize].entity(Side::Rna)]);
+        let labels = targets(train, train_rows);
+        let rows = train_rows.iter().zip(&labels).map(|(&row, &label)| (length(train, row), label == 1.0)).collect();
+        let (threshold, direction) = best(rows);
+        Ok(test_rows.iter().map(|&row| direction * (length(test, row) - threshold)).collect())
+    }
+}
+
+/// Threshold, and 1 where longer RNAs are positive or −1 where shorter ones are.
+fn best(mut rows: Vec<(f64, bool)>) -> (f64, f64) {
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let positive = rows.iter().filter(|row| row.1).count();
+    let n = rows.len();
+    // Below every length the rule gives one answer to all.
+    let mut threshold = rows.first().map_or(0.0, |row| row.0 - 0.5);
+    let (mut right, mut direction) = if 2 * positive >= n { (positive, 1.0) } else { (n - positive, -1.0) };
+    let (mut shorter_positive, mut shorter_negative) = (0, 0);
+    for (i, &(length, label)) in rows.iter().enumerate() {
+        if label {
+            shorter_positive += 1;
+        } else {
+            shorter_negative += 1;
+        }
+        let Some(&(next, _)) = rows.get(i + 1).filter(|next| next.0 > length) else { continue };
+        let longer_right = positive - shorter_positive + shorter_negative;
+        for (candidate, sign) in [(longer_right, 1.0), (n - longer_right, -1.0)] {
+            if candidate > right {
+                (right, threshold, direction) = (candidate, length.midpoint(next), sign);
+            }
+        }
+    }
+    (threshold, direction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::best;
+
+    #[test]
+    fn the_threshold_is_midway_and_knows_its_direction() {
+        assert_eq!(best(vec![(10.0, true), (30.0, false), (20.0, true), (40.0, false)]), (25.0, -1.0));
+        assert_eq!(best(vec![(10.0, false), (30.0, true), (30.0, true)]), (20.0, 1.0));
+        // Nothing is better than one answer to all.
+        assert_eq!(best(vec![(10.0, true), (10.0, true), (10.0, false)]), (9.5, 1.0));
+        assert_eq!(best(Vec::new()), (0.0, 1.0));
+    }
+}
