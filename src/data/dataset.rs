@@ -178,6 +178,12 @@ impl Dataset {
             Side::Partner => &self.partner,
         }
     }
+    /// The same pairs with the label column `label` alone, as a binary task (multi-label sets only hold 0, 1 or unknown).
+    #[must_use]
+    pub fn single_label(&self, label: usize) -> Self {
+        let labels = self.labels.iter().copied().skip(label).step_by(self.n_labels()).collect();
+        Self { labels, label_names: vec![self.label_names[label].clone()], task: Task::Binary, ..self.clone() }
+    }
     /// First label of pair `i`.
     #[must_use]
     pub fn label(&self, i: usize) -> f32 {

@@ -1,10 +1,11 @@
 //! Pairs into the network and logits out of it.
 
 use super::standardise::Standardiser;
+use super::trainer::Trained;
 use crate::backend::Memory;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::models::fusion::{FusionNetwork, Mode, Workspace};
+use crate::models::fusion::{FusionNetwork, GateShare, Mode, Workspace};
 use crate::ops::Backend;
 
 /// Pairs that are scored together: enough to fill the matrix unit, small enough for the second-level cache.
@@ -71,6 +72,27 @@ impl Staging {
     }
 }
 
+/// Runs the network over `rows` and hands every batch to `read`, with its number of pairs.
+fn each_batch<B: Backend>(
+    backend: &B,
+    network: &FusionNetwork,
+    parameters: &B::Buffer<f32>,
+    scale: &Standardiser,
+    data: &Dataset,
+    rows: &[u32],
+    mut read: impl FnMut(&Workspace<B, f32>, usize) -> Result<()>,
+) -> Result<()> {
+    let capacity = SCORING_BATCH.min(rows.len().max(1));
+    let mut work = Workspace::new(backend, &network.config, capacity, false)?;
+    let mut staging = Staging::new(data, capacity);
+    for rows in rows.chunks(capacity) {
+        staging.load_vectors(backend, data, rows, scale, &mut work)?;
+        network.forward(backend, parameters, &mut work, rows.len(), Mode::Inference)?;
+        read(&work, rows.len())?;
+    }
+    Ok(())
+}
+
 /// Logits of `rows` of `data`, `[n, n_outputs]` (for a regression: label ÷ label scale).
 ///
 /// # Errors
@@ -83,14 +105,39 @@ pub fn score<B: Backend>(
     data: &Dataset,
     rows: &[u32],
 ) -> Result<Vec<f32>> {
-    let capacity = SCORING_BATCH.min(rows.len().max(1));
-    let mut work = Workspace::new(backend, &network.config, capacity, false)?;
-    let mut staging = Staging::new(data, capacity);
     let mut logits = Vec::with_capacity(rows.len() * network.config.n_outputs);
-    for rows in rows.chunks(capacity) {
-        staging.load_vectors(backend, data, rows, scale, &mut work)?;
-        network.forward(backend, parameters, &mut work, rows.len(), Mode::Inference)?;
-        logits.extend(work.download_logits(backend, rows.len(), network.config.n_outputs)?);
-    }
+    each_batch(backend, network, parameters, scale, data, rows, |work, n| {
+        logits.extend(work.download_logits(backend, n, network.config.n_outputs)?);
+        Ok(())
+    })?;
     Ok(logits)
+}
+
+/// What the gate of `trained` does to `rows`; `None` for a concatenation.
+///
+/// # Errors
+/// What the ops report.
+pub fn gate_shares<B: Backend>(
+    backend: &B,
+    trained: &Trained,
+    data: &Dataset,
+    rows: &[u32],
+) -> Result<Option<GateShare>> {
+    let parameters = trained.upload(backend)?;
+    let mut whole: Option<GateShare> = None;
+    each_batch(backend, &trained.network, &parameters, &trained.scale, data, rows, |work, n| {
+        let Some(mut share) = trained.network.gate_share(backend, &parameters, work, n)? else { return Ok(()) };
+        let weight = n as f64 / rows.len() as f64;
+        share.per_dimension.iter_mut().for_each(|s| *s *= weight);
+        match &mut whole {
+            None => whole = Some(share),
+            Some(whole) => {
+                whole.per_dimension.iter_mut().zip(&share.per_dimension).for_each(|(sum, s)| *sum += s);
+                whole.mean.append(&mut share.mean);
+                whole.contribution.append(&mut share.contribution);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(whole)
 }

@@ -3,13 +3,17 @@
 mod batch;
 mod calibration;
 mod config;
+mod fit;
+mod similarity;
 mod standardise;
 mod stop;
 mod trainer;
 
-pub use batch::score;
+pub use batch::{gate_shares, score};
 pub use calibration::Platt;
 pub use config::{NetworkConfig, Preset, TrainConfig};
+pub use fit::{FitPlan, Fitted, fit};
+pub use similarity::TrainIndex;
 pub use standardise::{SideScale, Standardiser};
 pub use stop::{Criterion, Stop};
 pub use trainer::{Trained, Training, Watch, train};

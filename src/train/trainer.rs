@@ -75,13 +75,19 @@ impl Trained {
     /// # Errors
     /// What the ops report.
     pub fn predict<B: Backend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f32>> {
-        let mut parameters = backend.zeros(self.parameters.len())?;
-        backend.upload(&self.parameters, backend.view_mut(&mut parameters, 0..self.parameters.len()))?;
+        let parameters = self.upload(backend)?;
         let mut logits = score(backend, &self.network, &parameters, &self.scale, data, rows)?;
         if self.network.config.task == Task::Regression {
             logits.iter_mut().for_each(|z| *z *= self.label_scale);
         }
         Ok(logits)
+    }
+
+    /// The parameters in device memory.
+    pub(super) fn upload<B: Memory>(&self, backend: &B) -> Result<B::Buffer<f32>> {
+        let mut parameters = backend.zeros(self.parameters.len())?;
+        backend.upload(&self.parameters, backend.view_mut(&mut parameters, 0..self.parameters.len()))?;
+        Ok(parameters)
     }
 }
 

@@ -6,11 +6,13 @@
 
 mod backward;
 mod config;
+mod gate_share;
 mod layout;
 mod network;
 mod workspace;
 
 pub use config::{Fusion, FusionConfig, Projection};
+pub use gate_share::GateShare;
 pub use layout::{Layout, Tensor};
 pub use network::{FusionNetwork, Mode};
 pub use workspace::Workspace;

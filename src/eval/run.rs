@@ -1,0 +1,295 @@
+//! Every training and every baseline of an evaluation, in parallel over the cores; the result depends on none of that.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::baselines::{self, Baseline};
+use super::result::{History, Role};
+use crate::backend::Cpu;
+use crate::data::folds::{Plan, Split};
+use crate::data::{Dataset, Task};
+use crate::error::Result;
+use crate::metrics::Ranking;
+use crate::models::fusion::{Fusion, GateShare};
+use crate::progress::{Progress, check_interrupt};
+use crate::train::{Criterion, FitPlan, TrainConfig, Trained, Training, Watch, fit, gate_shares, train};
+
+/// How epochs are chosen and what is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Stopping, threshold and calibration see an inner part of the training fold only.
+    Honest,
+    /// The published recipe: the epoch with the best score on the evaluation fold itself. Optimistic.
+    Paper,
+}
+
+impl Protocol {
+    /// Name as flags and files spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Honest => "honest",
+            Self::Paper => "paper",
+        }
+    }
+}
+
+/// What is evaluated.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Training data, and test data where there is no separate set.
+    pub data: &'a Dataset,
+    /// The separate test set of a train→test evaluation.
+    pub test: Option<&'a Dataset>,
+    /// Who trains and who is tested.
+    pub plan: &'a Plan,
+    /// How to train.
+    pub config: &'a TrainConfig,
+    /// Fusions, the main network first.
+    pub fusions: &'a [Fusion],
+    /// Protocol.
+    pub protocol: Protocol,
+}
+
+impl<'a> Request<'a> {
+    /// The data whose rows [`Split::test`] names.
+    #[must_use]
+    pub fn tested(&self) -> &'a Dataset {
+        self.test.unwrap_or(self.data)
+    }
+}
+
+/// Predictions of one model in one training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Index into the plan's trainings.
+    pub split: usize,
+    /// Logits, or values of a regression, `[n_test, n_labels]`.
+    pub predictions: Vec<f64>,
+    /// Logit threshold of best MCC on the inner part; binary with an inner part only.
+    pub threshold: Option<f64>,
+}
+
+/// Predictions of one model in every training that it took part in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRun {
+    /// Short stable name.
+    pub name: String,
+    /// Name for people.
+    pub label: String,
+    /// What it is in the table.
+    pub role: Role,
+    /// In the order of the plan.
+    pub parts: Vec<Part>,
+}
+
+/// All that was run.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    /// Networks, baselines, control.
+    pub models: Vec<ModelRun>,
+    /// Training curves of the main network.
+    pub histories: Vec<History>,
+    /// The gate of the main network on the test pairs of each training.
+    pub gates: Vec<GateShare>,
+    /// Trainable parameters of the main network.
+    pub parameters: usize,
+}
+
+/// One unit of parallel work.
+enum Job {
+    Network { fusion: usize, split: usize },
+    Shuffled { split: usize },
+    Baseline { baseline: usize, split: usize },
+}
+
+/// What a unit of work brings.
+struct Outcome {
+    part: Part,
+    trained: Option<Trained>,
+    gate: Option<GateShare>,
+}
+
+/// Runs everything.
+///
+/// # Errors
+/// The first failure of a training or baseline; [`Interrupted`](crate::error::Error::Interrupted) after a signal.
+pub fn run(request: &Request<'_>, progress: &dyn Progress) -> Result<Runs> {
+    let n_splits = request.plan.trainings.len();
+    let baselines = baselines::all(request.data.task);
+    let first_seed = request.plan.trainings.first().map(|split| split.seed);
+    let mut jobs: Vec<Job> = Vec::new();
+    for fusion in 0..request.fusions.len() {
+        jobs.extend((0..n_splits).map(|split| Job::Network { fusion, split }));
+    }
+    // Chance is seen well enough from one seed.
+    let first: Vec<usize> = (0..n_splits).filter(|&s| Some(request.plan.trainings[s].seed) == first_seed).collect();
+    jobs.extend(first.iter().map(|&split| Job::Shuffled { split }));
+    for baseline in 0..baselines.len() {
+        jobs.extend((0..n_splits).map(|split| Job::Baseline { baseline, split }));
+    }
+
+    progress.begin("evaluating", "fits", Some(jobs.len() as u64));
+    let outcomes: Result<Vec<Outcome>> = jobs
+        .par_iter()
+        .with_max_len(1)
+        .map(|job| {
+            check_interrupt()?;
+            let outcome = match *job {
+                Job::Network { fusion, split } => network(request, request.fusions[fusion], fusion == 0, split),
+                Job::Shuffled { split } => shuffled(request, split),
+                Job::Baseline { baseline, split } => baseline_part(request, baselines[baseline].as_ref(), split),
+            };
+            progress.advance(1);
+            outcome
+        })
+        .collect();
+    progress.finish();
+    let mut outcomes = outcomes?.into_iter();
+    let mut take = |n: usize| outcomes.by_ref().take(n).collect::<Vec<Outcome>>();
+
+    let mut runs = Runs { models: Vec::new(), histories: Vec::new(), gates: Vec::new(), parameters: 0 };
+    for (i, fusion) in request.fusions.iter().enumerate() {
+        let outcomes = take(n_splits);
+        if i == 0 {
+            runs.histories = histories(request, &outcomes);
+            runs.gates = outcomes.iter().filter_map(|o| o.gate.clone()).collect();
+            runs.parameters = outcomes.iter().find_map(|o| o.trained.as_ref()).map_or(0, |t| t.parameters.len());
+        }
+        let role = if i == 0 { Role::Network } else { Role::Ablation };
+        runs.models.push(model(fusion.name(), &format!("BioLLMNet, {}", fusion.label()), role, outcomes));
+    }
+    let control = take(first.len());
+    for baseline in &baselines {
+        runs.models.push(model(baseline.name(), baseline.label(), Role::Baseline, take(n_splits)));
+    }
+    runs.models.push(model("shuffled", "network on shuffled labels", Role::Control, control));
+    Ok(runs)
+}
+
+fn model(name: &str, label: &str, role: Role, outcomes: Vec<Outcome>) -> ModelRun {
+    let parts = outcomes.into_iter().map(|outcome| outcome.part).collect();
+    ModelRun { name: name.to_owned(), label: label.to_owned(), role, parts }
+}
+
+/// Seed of a training: its own stream for every seed and fold of the plan.
+fn training_seed(split: &Split) -> u64 {
+    // SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014) keeps neighbouring seeds apart.
+    let mut z = split.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(split.fold as u64 + 1);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+fn network(request: &Request<'_>, fusion: Fusion, main: bool, index: usize) -> Result<Outcome> {
+    let split = &request.plan.trainings[index];
+    let config = request.config.with_fusion(fusion);
+    let backend = Cpu::single();
+    let (trained, inner) = match request.protocol {
+        Protocol::Honest => {
+            let plan = FitPlan {
+                data: request.data,
+                train: &split.train,
+                inner: &split.inner,
+                config: &config,
+                seed: training_seed(split),
+            };
+            let fitted = fit(&backend, &plan)?;
+            (fitted.trained, fitted.inner_predictions)
+        }
+        Protocol::Paper => {
+            let watch = Watch {
+                data: request.tested(),
+                rows: &split.test,
+                criterion: Criterion::Published,
+                smooth: 1,
+                patience: None,
+            };
+            let training = Training {
+                data: request.data,
+                rows: &split.outer(),
+                config: &config,
+                epochs: config.epochs,
+                seed: training_seed(split),
+                watch: Some(watch),
+            };
+            (train(&backend, &training)?, Vec::new())
+        }
+    };
+    let predictions = trained.predict(&backend, request.tested(), &split.test)?;
+    let gate = if main { gate_shares(&backend, &trained, request.tested(), &split.test)? } else { None };
+    let part = Part {
+        split: index,
+        predictions: predictions.into_iter().map(f64::from).collect(),
+        threshold: inner_threshold(request.data, &split.inner, &inner),
+    };
+    Ok(Outcome { part, trained: main.then_some(trained), gate })
+}
+
+/// Threshold of best MCC on the inner part; `None` where there is no inner part or no class to separate.
+fn inner_threshold(data: &Dataset, inner: &[u32], predictions: &[f32]) -> Option<f64> {
+    if data.task != Task::Binary || predictions.is_empty() {
+        return None;
+    }
+    let rows = inner.iter().zip(predictions).enumerate();
+    let entries = rows.map(|(i, (&row, &logit))| (i as u32, data.label(row as usize) > 0.5, f64::from(logit)));
+    Ranking::new(entries).best_mcc_threshold()
+}
+
+/// The main network on labels that were shuffled among the training rows.
+fn shuffled(request: &Request<'_>, index: usize) -> Result<Outcome> {
+    let split = &request.plan.trainings[index];
+    let mut data = request.data.clone();
+    let width = data.n_labels();
+    let rows = split.outer();
+    let mut from = rows.clone();
+    from.shuffle(&mut ChaCha8Rng::seed_from_u64(training_seed(split) ^ 0x5AFF_1E));
+    for (&to, &from) in rows.iter().zip(&from) {
+        for label in 0..width {
+            data.labels[to as usize * width + label] = request.data.labels[from as usize * width + label];
+        }
+    }
+    let tested = request.tested();
+    let mut outcome =
+        network(&Request { data: &data, test: Some(tested), ..*request }, request.fusions[0], false, index)?;
+    outcome.part.threshold = None;
+    Ok(outcome)
+}
+
+/// A baseline, label by label.
+fn baseline_part(request: &Request<'_>, baseline: &dyn Baseline, index: usize) -> Result<Outcome> {
+    let split = &request.plan.trainings[index];
+    let (tested, rows) = (request.tested(), split.outer());
+    let n_labels = request.data.n_labels();
+    let mut predictions = vec![0.0; split.test.len() * n_labels];
+    for label in 0..n_labels {
+        let column = if n_labels == 1 {
+            baseline.predict(request.data, &rows, tested, &split.test, split.seed)?
+        } else {
+            let (data, tested) = (request.data.single_label(label), tested.single_label(label));
+            let known: Vec<u32> = rows.iter().copied().filter(|&row| !data.label(row as usize).is_nan()).collect();
+            baseline.predict(&data, &known, &tested, &split.test, split.seed)?
+        };
+        for (row, value) in column.into_iter().enumerate() {
+            predictions[row * n_labels + label] = value;
+        }
+    }
+    Ok(Outcome { part: Part { split: index, predictions, threshold: None }, trained: None, gate: None })
+}
+
+fn histories(request: &Request<'_>, outcomes: &[Outcome]) -> Vec<History> {
+    let of = |outcome: &Outcome| {
+        let split = &request.plan.trainings[outcome.part.split];
+        outcome.trained.as_ref().map(|trained| History {
+            seed: split.seed,
+            fold: split.fold,
+            train_loss: trained.train_loss.clone(),
+            inner_loss: trained.watched_loss.clone(),
+            watched: trained.watched.clone(),
+            kept_epoch: trained.kept_epoch,
+        })
+    };
+    outcomes.iter().filter_map(of).collect()
+}
