@@ -17,8 +17,8 @@ pub const EXPANSION_GRACE: u64 = 64 << 20;
 /// Beyond [`EXPANSION_GRACE`], the most decompressed bytes per compressed byte. Sequences reach about 4, very
 /// repetitive ones 100; deflate itself ends at 1 032, which only a file made for the purpose comes near.
 pub const MAX_EXPANSION: u64 = 256;
-/// Longest header line of a text file. Sequence lines have no limit of their own.
-pub const MAX_HEADER: usize = 1 << 20;
+/// Longest line of a table and longest header of a sequence; sequence lines have no limit of their own.
+pub const MAX_LINE: usize = 1 << 20;
 
 /// What stands at the beginning of files that are compressed or packed in a way that is not read here.
 const FOREIGN: [(&[u8], &str); 6] = [
@@ -118,19 +118,19 @@ impl Input {
     /// Replaces `line` by the next line, its line end included; false at the end of the input.
     ///
     /// # Errors
-    /// Those of [`Input::failure`]; [`Error::Record`] (at `number`) for a line longer than [`MAX_HEADER`].
-    pub fn header_line(&mut self, line: &mut Vec<u8>, number: u64) -> Result<bool> {
+    /// Those of [`Input::failure`]; [`Error::Record`] (at `number`) for a line longer than [`MAX_LINE`].
+    pub fn next_line(&mut self, line: &mut Vec<u8>, number: u64) -> Result<bool> {
         line.clear();
-        let mut bounded = (&mut self.reader).take(MAX_HEADER as u64 + 1);
+        let mut bounded = (&mut self.reader).take(MAX_LINE as u64 + 1);
         if let Err(error) = bounded.read_until(b'\n', line) {
             return Err(self.failure(error));
         }
-        if line.len() > MAX_HEADER {
+        if line.len() > MAX_LINE {
             return Err(Error::record(
                 &self.path,
                 number,
                 "",
-                format!("the header line is longer than {MAX_HEADER} bytes"),
+                format!("the line is longer than {MAX_LINE} bytes"),
                 "check that this is the right file, and that it is text",
             ));
         }
@@ -314,16 +314,16 @@ mod tests {
     }
 
     #[test]
-    fn header_lines_are_bounded() {
+    fn lines_are_bounded() {
         let mut line = Vec::new();
         let mut input = Input::from_reader("in", Cursor::new(b"one\r\ntwo".to_vec())).unwrap();
-        assert!(input.header_line(&mut line, 1).unwrap());
+        assert!(input.next_line(&mut line, 1).unwrap());
         assert_eq!(line, b"one\r\n");
-        assert!(input.header_line(&mut line, 2).unwrap());
+        assert!(input.next_line(&mut line, 2).unwrap());
         assert_eq!(line, b"two");
-        assert!(!input.header_line(&mut line, 3).unwrap());
-        let mut input = Input::from_reader("in", Cursor::new(vec![b'x'; MAX_HEADER + 1])).unwrap();
-        let error = input.header_line(&mut line, 7).unwrap_err();
+        assert!(!input.next_line(&mut line, 3).unwrap());
+        let mut input = Input::from_reader("in", Cursor::new(vec![b'x'; MAX_LINE + 1])).unwrap();
+        let error = input.next_line(&mut line, 7).unwrap_err();
         assert!(error.to_string().starts_with("in:7:"), "{error}");
     }
 

@@ -35,10 +35,9 @@ const fn table(letters: &[u8]) -> [u8; 256] {
     while byte < 256 {
         codes[byte] = match byte as u8 {
             b'>' => HEADER,
-            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => BLANK,
+            // Blanks; and of a character of several bytes the first stands for all.
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | 0x80..=0xbf => BLANK,
             printable @ 0x21..=0x7e => UNKNOWN | printable.to_ascii_uppercase(),
-            // Of a character of several bytes the first stands for all.
-            0x80..=0xbf => BLANK,
             0xc0..=0xff => UNKNOWN | b'?',
             _ => CONTROL,
         };

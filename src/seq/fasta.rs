@@ -3,12 +3,12 @@
 //! It is our own because the record is the unit of every promise here: a bad record is a row with a fault and the
 //! reading goes on, memory is bounded by one record of at most [`MAX_LETTERS`] letters also for a hostile stream,
 //! blanks are dropped and letters judged in the same pass, and each message has its line. Parsers that keep a whole
-//! raw record in a growing buffer and stop at the first odd one (needletail, seq_io) cannot give that.
+//! raw record in a growing buffer and stop at the first odd one (as needletail does) cannot give that.
 
 use std::io::BufRead;
 use std::path::Path;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::alphabet::{BLANK, CONTROL, HEADER, UNKNOWN};
 use super::{Alphabet, RecordFault, SequenceRecord};
@@ -76,7 +76,7 @@ impl Reader {
     /// The input stands behind a `>`.
     fn read_record(&mut self) -> Result<SequenceRecord> {
         let mut record = SequenceRecord { line: self.line, ..SequenceRecord::default() };
-        self.input.header_line(&mut self.header, record.line)?;
+        self.input.next_line(&mut self.header, record.line)?;
         record.fault = self.parse_header(&mut record.id)?;
         self.line += 1;
         self.body.clear();
@@ -219,7 +219,7 @@ fn find_first_header(input: &mut Input) -> Result<u64> {
             return Err(Error::format(input.path(), "the file is empty", NOT_FASTA));
         }
         let blank = chunk.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        line += chunk[..blank].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        line += memchr_iter(b'\n', &chunk[..blank]).count() as u64;
         let Some(&first) = chunk.get(blank) else {
             input.consume(blank);
             continue;
