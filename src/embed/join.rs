@@ -37,7 +37,8 @@ pub fn join(table: &mut PairTable, rna: &Arc<Store>, partner: &Arc<Store>) -> Re
     }
     table.rejects.sort_by_key(|reject| reject.row0);
     if pairs.is_empty() {
-        let example = table.rejects.first().map_or(String::new(), |r| format!(", first '{}' with '{}'", r.rna, r.partner));
+        let example =
+            table.rejects.first().map_or(String::new(), |r| format!(", first '{}' with '{}'", r.rna, r.partner));
         return Err(Error::data(
             format!(
                 "{}: no pair has both ids in the stores {} and {}{example}",

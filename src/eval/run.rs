@@ -203,7 +203,7 @@ fn network(request: &Request<'_>, fusion: Fusion, main: bool, index: usize) -> R
             let watch = Watch {
                 data: request.tested(),
                 rows: &split.test,
-                criterion: Criterion::Published,
+                criterion: Criterion::Skill,
                 smooth: 1,
                 patience: None,
             };

@@ -26,6 +26,24 @@ pub struct NetworkConfig {
     pub dropout_head: f32,
 }
 
+impl NetworkConfig {
+    /// The network for vectors of these widths.
+    #[must_use]
+    pub fn for_data(&self, d_partner: usize, d_rna: usize, n_outputs: usize, task: Task) -> FusionConfig {
+        FusionConfig {
+            d_partner,
+            d_rna,
+            projection: self.projection,
+            fusion: self.fusion,
+            head: self.head.clone(),
+            n_outputs,
+            dropout_projection: self.dropout_projection,
+            dropout_head: self.dropout_head,
+            task,
+        }
+    }
+}
+
 /// A training: network, optimiser, batches, stopping.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,29 +169,13 @@ impl TrainConfig {
     /// The network for `data`: widths and task come from there.
     #[must_use]
     pub fn fusion_config(&self, data: &Dataset) -> FusionConfig {
-        FusionConfig {
-            d_partner: data.partner.dim(),
-            d_rna: data.rna.dim(),
-            projection: self.network.projection,
-            fusion: self.network.fusion,
-            head: self.network.head.clone(),
-            n_outputs: data.n_labels(),
-            dropout_projection: self.network.dropout_projection,
-            dropout_head: self.network.dropout_head,
-            task: data.task,
-        }
+        self.network.for_data(data.partner.dim(), data.rna.dim(), data.n_labels(), data.task)
     }
 
     /// The same training with another fusion.
     #[must_use]
     pub fn with_fusion(&self, fusion: Fusion) -> Self {
         Self { network: NetworkConfig { fusion, ..self.network.clone() }, ..self.clone() }
-    }
-
-    /// True when `task` can use this training's labels as they are.
-    #[must_use]
-    pub fn has_threshold(task: Task) -> bool {
-        task == Task::Binary
     }
 }
 

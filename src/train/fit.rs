@@ -49,7 +49,7 @@ pub fn fit<B: Backend>(backend: &B, plan: &FitPlan<'_>) -> Result<Fitted> {
         Stop::Fixed => None,
         _ if inner.is_empty() => None,
         Stop::Patience(patience) => Some(watch(Criterion::Loss, 1, Some(patience))),
-        Stop::Default => Some(watch(Criterion::Ranking, SMOOTH, None)),
+        Stop::Default => Some(watch(Criterion::Skill, SMOOTH, None)),
     };
     let Some(watch) = chosen else {
         let trained = train(backend, &training(&whole(), config.epochs, None))?;

@@ -2,8 +2,11 @@
 
 mod batch;
 mod calibration;
+mod checkpoint;
 mod config;
 mod fit;
+mod model;
+mod predict;
 mod similarity;
 mod standardise;
 mod stop;
@@ -11,8 +14,11 @@ mod trainer;
 
 pub use batch::{gate_shares, score};
 pub use calibration::Platt;
+pub use checkpoint::KIND as MODEL_KIND;
 pub use config::{NetworkConfig, Preset, TrainConfig};
 pub use fit::{FitPlan, Fitted, fit};
+pub use model::{Model, ModelConfig};
+pub use predict::Prediction;
 pub use similarity::TrainIndex;
 pub use standardise::{SideScale, Standardiser};
 pub use stop::{Criterion, Stop};

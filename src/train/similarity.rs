@@ -1,5 +1,7 @@
 //! How near an entity lies to what a network was trained on: the largest cosine to a training vector.
 
+use half::f16;
+
 use crate::backend::{Matrix, MatrixMut};
 use crate::data::Entities;
 use crate::error::Result;
@@ -51,7 +53,8 @@ impl TrainIndex {
         let mut distinct = members.to_vec();
         distinct.retain(|&e| !std::mem::replace(&mut seen[entities.group[e as usize] as usize], true));
         let digests = distinct.iter().map(|&e| entities.digest[e as usize].clone()).collect();
-        let units = units(entities, &distinct);
+        // The checkpoint holds the vectors in half precision: rounding them here gives the same cosines after loading.
+        let units = units(entities, &distinct).into_iter().map(|x| f16::from_f32(x).to_f32()).collect();
         let mut index = Self { dim: entities.dim(), units, digests, quantile_5: -1.0 };
         let mut own = index.nearest_to(backend, &index.units, true)?;
         own.sort_by(f32::total_cmp);
@@ -135,7 +138,7 @@ mod tests {
         assert_eq!((index.len(), index.quantile_5), (2, 0.0));
         let nearest = index.nearest(&Cpu::single(), &all, &[0, 2, 3, 4]).unwrap();
         for (got, want) in nearest.iter().zip([1.0, 1.0, 0.5f32.sqrt(), 0.0]) {
-            assert!((got - want).abs() < 1e-6, "{nearest:?}");
+            assert!((got - want).abs() < 5e-4, "{nearest:?}");
         }
     }
 

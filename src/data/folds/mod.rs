@@ -75,6 +75,35 @@ pub struct Split {
 }
 
 impl Split {
+    /// All pairs for training, a share of them held back as the inner part, nothing tested.
+    ///
+    /// # Errors
+    /// A training part that is empty or has one class; an inner share outside `[0, 1)`.
+    pub fn without_test(data: &Dataset, inner: f64, seed: u64) -> Result<Self> {
+        check_inner(inner)?;
+        let all: Vec<u32> = (0..data.len() as u32).collect();
+        let inner = draw::inner(data, &all, inner, seed, 0);
+        let split = Self { seed, fold: 0, train: without(&all, &inner), inner, test: Vec::new() };
+        split.check_train(data)?;
+        Ok(split)
+    }
+
+    fn check_train(&self, data: &Dataset) -> Result<()> {
+        if self.train.is_empty() {
+            return Err(Error::data(
+                format!("the training part of fold {} is empty (seed {})", self.fold, self.seed),
+                "use fewer folds, another split, or more pairs",
+            ));
+        }
+        match only_class(data, &self.train) {
+            Some(class) => Err(Error::data(
+                format!("every training pair of fold {} has the label {class} (seed {})", self.fold, self.seed),
+                "use fewer folds, another split, or pairs with both labels",
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The whole outer training part, `train` and `inner` together, ascending.
     #[must_use]
     pub fn outer(&self) -> Vec<u32> {
@@ -186,17 +215,11 @@ impl Plan {
     }
 
     fn push(&mut self, data: &Dataset, split: Split) -> Result<()> {
-        if split.train.is_empty() || split.test.is_empty() {
-            let part = if split.train.is_empty() { "training" } else { "test" };
+        split.check_train(data)?;
+        if split.test.is_empty() {
             return Err(Error::data(
-                format!("the {part} part of fold {} is empty (seed {})", split.fold, split.seed),
+                format!("the test part of fold {} is empty (seed {})", split.fold, split.seed),
                 "use fewer folds, another split, or more pairs",
-            ));
-        }
-        if let Some(class) = only_class(data, &split.train) {
-            return Err(Error::data(
-                format!("every training pair of fold {} has the label {class} (seed {})", split.fold, split.seed),
-                "use fewer folds, another split, or pairs with both labels",
             ));
         }
         self.trainings.push(split);
