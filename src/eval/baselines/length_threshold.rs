@@ -6,7 +6,7 @@ use crate::error::Result;
 
 /// The threshold and direction of best training accuracy; the logit is `±(length − threshold)`.
 ///
-/// The threshold lies midway between two lengths of the training pairs; of equals the shortest one is taken.
+/// The threshold is the length of a training pair that is still predicted positive; of equals the shortest is taken.
 #[derive(Debug, Clone, Copy)]
 pub struct LengthThreshold;
 
@@ -40,9 +40,10 @@ fn best(mut rows: Vec<(f64, bool)>) -> (f64, f64) {
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let positive = rows.iter().filter(|row| row.1).count();
     let n = rows.len();
-    // Below every length the rule gives one answer to all.
-    let mut threshold = rows.first().map_or(0.0, |row| row.0 - 0.5);
-    let (mut right, mut direction) = if 2 * positive >= n { (positive, 1.0) } else { (n - positive, -1.0) };
+    let shortest = rows.first().map_or(0.0, |row| row.0);
+    // One answer to all is what the others must beat.
+    let (mut right, mut rule) =
+        if 2 * positive >= n { (positive, (shortest, 1.0)) } else { (n - positive, (shortest - 1.0, -1.0)) };
     let (mut shorter_positive, mut shorter_negative) = (0, 0);
     for (i, &(length, label)) in rows.iter().enumerate() {
         if label {
@@ -52,13 +53,13 @@ fn best(mut rows: Vec<(f64, bool)>) -> (f64, f64) {
         }
         let Some(&(next, _)) = rows.get(i + 1).filter(|next| next.0 > length) else { continue };
         let longer_right = positive - shorter_positive + shorter_negative;
-        for (candidate, sign) in [(longer_right, 1.0), (n - longer_right, -1.0)] {
+        for (candidate, candidate_rule) in [(longer_right, (next, 1.0)), (n - longer_right, (length, -1.0))] {
             if candidate > right {
-                (right, threshold, direction) = (candidate, length.midpoint(next), sign);
+                (right, rule) = (candidate, candidate_rule);
             }
         }
     }
-    (threshold, direction)
+    rule
 }
 
 #[cfg(test)]
@@ -66,11 +67,12 @@ mod tests {
     use super::best;
 
     #[test]
-    fn the_threshold_is_midway_and_knows_its_direction() {
-        assert_eq!(best(vec![(10.0, true), (30.0, false), (20.0, true), (40.0, false)]), (25.0, -1.0));
-        assert_eq!(best(vec![(10.0, false), (30.0, true), (30.0, true)]), (20.0, 1.0));
+    fn the_threshold_is_a_positive_length_and_knows_its_direction() {
+        assert_eq!(best(vec![(10.0, true), (30.0, false), (20.0, true), (40.0, false)]), (20.0, -1.0));
+        assert_eq!(best(vec![(10.0, false), (30.0, true), (30.0, true)]), (30.0, 1.0));
         // Nothing is better than one answer to all.
-        assert_eq!(best(vec![(10.0, true), (10.0, true), (10.0, false)]), (9.5, 1.0));
+        assert_eq!(best(vec![(10.0, true), (10.0, true), (10.0, false)]), (10.0, 1.0));
+        assert_eq!(best(vec![(10.0, true), (10.0, false), (10.0, false)]), (9.0, -1.0));
         assert_eq!(best(Vec::new()), (0.0, 1.0));
     }
 }
