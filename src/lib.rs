@@ -13,6 +13,7 @@ pub mod error;
 pub mod eval;
 pub mod features;
 pub mod files;
+pub mod metrics;
 pub mod models;
 pub mod ops;
 pub mod progress;

@@ -1,1 +1,46 @@
 //! Where numbers live and how ops reach them: memory, element types, matrices.
+//!
+//! Matrices are row-major and contiguous. There are no strides and no broadcasting: an op that needs another
+//! arrangement says so in its contract.
+
+mod cpu;
+mod element;
+mod matrix;
+
+use std::ops::Range;
+
+pub use cpu::Cpu;
+pub use element::{Element, Real};
+pub use matrix::{Matrix, MatrixMut, expect_shape};
+
+use crate::error::Result;
+
+/// Memory of one device: buffers that are allocated once, and views that ops read and write.
+pub trait Memory: Sized {
+    /// Owned memory of `len` elements.
+    type Buffer<T: Element>: Send + Sync;
+    /// Read access to a part of a buffer.
+    type View<'a, T: Element>: Copy;
+    /// Write access to a part of a buffer.
+    type ViewMut<'a, T: Element>;
+
+    /// A buffer of zeros.
+    ///
+    /// # Errors
+    /// When the device has no memory left.
+    fn zeros<T: Element>(&self, len: usize) -> Result<Self::Buffer<T>>;
+    /// Copies `host` into `view` of the same length.
+    ///
+    /// # Errors
+    /// When the lengths differ or the copy fails.
+    fn upload<T: Element>(&self, host: &[T], view: Self::ViewMut<'_, T>) -> Result<()>;
+    /// Copies `view` into `host` of the same length.
+    ///
+    /// # Errors
+    /// When the lengths differ or the copy fails.
+    fn download<T: Element>(&self, view: Self::View<'_, T>, host: &mut [T]) -> Result<()>;
+    /// Read access to `range` of `buffer`.
+    fn view<'a, T: Element>(&self, buffer: &'a Self::Buffer<T>, range: Range<usize>) -> Self::View<'a, T>;
+    /// Write access to `range` of `buffer`.
+    fn view_mut<'a, T: Element>(&self, buffer: &'a mut Self::Buffer<T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
+}

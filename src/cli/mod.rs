@@ -3,7 +3,10 @@
 mod context;
 mod demo;
 mod device;
+mod embed;
+mod output;
 mod progress;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -23,10 +26,18 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Turn sequences into an embedding store.
+    Embed(embed::EmbedArgs),
+    /// Check every byte of an output against the digests written with it.
+    Verify(verify::VerifyArgs),
+}
 
-fn dispatch(command: &Command, _context: &Context) -> Result<Outcome> {
-    match *command {}
+fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
+    match command {
+        Command::Embed(args) => embed::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+    }
 }
 
 /// The command tree with `BIOLLMNET_<FLAG>` as the environment variable of every flag.

@@ -105,6 +105,26 @@ pub struct Pair {
     pub row0: u32,
 }
 
+/// One side of the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Operand b.
+    Rna,
+    /// Operand a.
+    Partner,
+}
+
+impl Pair {
+    /// Index of the entity on one side.
+    #[must_use]
+    pub fn entity(self, side: Side) -> usize {
+        match side {
+            Side::Rna => self.rna as usize,
+            Side::Partner => self.partner as usize,
+        }
+    }
+}
+
 /// What is predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "kebab-case")]
@@ -149,6 +169,14 @@ impl Dataset {
     #[must_use]
     pub fn n_labels(&self) -> usize {
         self.label_names.len()
+    }
+    /// The entities of one side.
+    #[must_use]
+    pub fn entities(&self, side: Side) -> &Entities {
+        match side {
+            Side::Rna => &self.rna,
+            Side::Partner => &self.partner,
+        }
     }
     /// First label of pair `i`.
     #[must_use]

@@ -1,1 +1,12 @@
 //! Files as everything else sees them: compressed reading, atomic writing, checksums, manifests.
+
+pub mod atomic;
+pub mod digest;
+pub mod input;
+pub mod manifest;
+pub mod output_folder;
+pub mod verify;
+
+pub use atomic::AtomicFile;
+pub use manifest::Manifest;
+pub use output_folder::OutputFolder;

@@ -1,1 +1,3 @@
 //! The networks, written once for all devices.
+
+pub mod fusion;

@@ -1,1 +1,20 @@
-//! The ops, one folder each: contract, checked door, CPU twin.
+//! The ops, one folder each: the contract and its checked door, tests written over any backend, and the CPU twin.
+
+pub mod adam;
+pub mod bias_activation;
+pub mod gate;
+pub mod gemm;
+pub mod pair_loss;
+
+use crate::backend::Memory;
+
+/// All ops of one device: what models are written over.
+pub trait Backend:
+    Memory + gemm::Gemm + bias_activation::BiasActivation + gate::Gate + pair_loss::PairLoss + adam::Adam
+{
+}
+
+impl<B> Backend for B where
+    B: Memory + gemm::Gemm + bias_activation::BiasActivation + gate::Gate + pair_loss::PairLoss + adam::Adam
+{
+}

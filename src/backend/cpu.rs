@@ -1,0 +1,62 @@
+//! The CPU: buffers are vectors, views are slices.
+
+use std::ops::Range;
+
+use super::{Element, Memory};
+use crate::error::{Error, Result};
+
+/// The CPU with a number of threads per op.
+///
+/// One thread where many trainings run side by side, all threads where one training runs alone.
+/// Results do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu {
+    /// Threads that one op may use, at least 1.
+    pub threads: usize,
+}
+
+impl Cpu {
+    /// One thread per op.
+    #[must_use]
+    pub fn single() -> Self {
+        Self { threads: 1 }
+    }
+    /// All threads of the pool for each op.
+    #[must_use]
+    pub fn all_threads() -> Self {
+        Self { threads: rayon::current_num_threads().max(1) }
+    }
+}
+
+fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
+    if host == device {
+        return Ok(());
+    }
+    Err(Error::Shape { op, expected: format!("{device} elements"), found: format!("{host}") })
+}
+
+impl Memory for Cpu {
+    type Buffer<T: Element> = Vec<T>;
+    type View<'a, T: Element> = &'a [T];
+    type ViewMut<'a, T: Element> = &'a mut [T];
+
+    fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
+        Ok(vec![T::zeroed(); len])
+    }
+    fn upload<T: Element>(&self, host: &[T], view: &mut [T]) -> Result<()> {
+        same_length("upload", host.len(), view.len())?;
+        view.copy_from_slice(host);
+        Ok(())
+    }
+    fn download<T: Element>(&self, view: &[T], host: &mut [T]) -> Result<()> {
+        same_length("download", host.len(), view.len())?;
+        host.copy_from_slice(view);
+        Ok(())
+    }
+    fn view<'a, T: Element>(&self, buffer: &'a Vec<T>, range: Range<usize>) -> &'a [T] {
+        &buffer[range]
+    }
+    fn view_mut<'a, T: Element>(&self, buffer: &'a mut Vec<T>, range: Range<usize>) -> &'a mut [T] {
+        &mut buffer[range]
+    }
+}

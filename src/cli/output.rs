@@ -1,0 +1,18 @@
+//! Results on standard output; a reader that has gone is no failure.
+
+use std::io::Write;
+
+use biollmnet::error::{Error, Result};
+use serde::Serialize;
+
+/// Prints one line.
+pub fn print(line: impl AsRef<str>) -> Result<()> {
+    writeln!(std::io::stdout(), "{}", line.as_ref()).map_err(Error::io("write", "standard output"))
+}
+
+/// Prints `value` as one line of JSON.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::data(format!("the result cannot be written as JSON: {e}"), "leave out --json"))?;
+    print(text)
+}

@@ -1,0 +1,218 @@
+//! The table of records: one Parquet file, plain encoding, no compression, so that every tool reads it.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::basic::Encoding;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+
+use super::record::{Flags, NewRecord, Status, from_hex, to_hex};
+use crate::error::{Error, Result};
+use crate::seq::DIGEST_BYTES;
+
+const SCHEMA: &str = "message records {
+    required binary id (UTF8);
+    optional int64 row;
+    required binary digest (UTF8);
+    required int32 length (INTEGER(32,false));
+    required int32 unknown (INTEGER(32,false));
+    required binary flags (UTF8);
+    required binary status (UTF8);
+}";
+
+/// Records per row group: what the writer holds in memory.
+const GROUP: usize = 1 << 16;
+
+/// Writes the table, a row group at a time.
+pub(super) struct IdsWriter {
+    path: PathBuf,
+    file: SerializedFileWriter<BufWriter<File>>,
+    group: Columns,
+    rows: usize,
+}
+
+#[derive(Default)]
+struct Columns {
+    id: Vec<ByteArray>,
+    /// Rows of the accepted records, and for each record whether it has one.
+    row: Vec<i64>,
+    has_row: Vec<i16>,
+    digest: Vec<ByteArray>,
+    length: Vec<i32>,
+    unknown: Vec<i32>,
+    flags: Vec<ByteArray>,
+    status: Vec<ByteArray>,
+}
+
+impl IdsWriter {
+    pub fn create(path: PathBuf) -> Result<Self> {
+        let failed = |e| failure("create", &path, e);
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        let properties = WriterProperties::builder()
+            .set_created_by(concat!("biollmnet ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::PLAIN)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .build();
+        let schema = parse_message_type(SCHEMA).map_err(failed)?;
+        let file = SerializedFileWriter::new(BufWriter::new(file), Arc::new(schema), Arc::new(properties));
+        Ok(Self { file: file.map_err(failed)?, path, group: Columns::default(), rows: 0 })
+    }
+
+    pub fn push(&mut self, record: &NewRecord, row: Option<u32>, status: Status) -> Result<()> {
+        let group = &mut self.group;
+        group.id.push(record.id.into());
+        group.row.extend(row.map(i64::from));
+        group.has_row.push(i16::from(row.is_some()));
+        group.digest.push(to_hex(&record.digest).into_bytes().into());
+        // Parquet holds unsigned numbers in the bits of signed ones.
+        group.length.push(record.length as i32);
+        group.unknown.push(record.unknown as i32);
+        group.flags.push(record.flags.names().into_bytes().into());
+        group.status.push(status.name().into());
+        self.rows += 1;
+        if group.id.len() == GROUP { self.write_group() } else { Ok(()) }
+    }
+
+    /// Writes the rest; returns the number of records.
+    pub fn finish(mut self) -> Result<usize> {
+        if !self.group.id.is_empty() {
+            self.write_group()?;
+        }
+        self.file.close().map_err(|e| failure("write", &self.path, e))?;
+        Ok(self.rows)
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        let group = std::mem::take(&mut self.group);
+        write_columns(&mut self.file, &group).map_err(|e| failure("write", &self.path, e))
+    }
+}
+
+fn write_columns(file: &mut SerializedFileWriter<BufWriter<File>>, group: &Columns) -> Result<(), ParquetError> {
+    let mut rows = file.next_row_group()?;
+    write_column::<ByteArrayType>(&mut rows, &group.id, None)?;
+    write_column::<Int64Type>(&mut rows, &group.row, Some(&group.has_row))?;
+    write_column::<ByteArrayType>(&mut rows, &group.digest, None)?;
+    write_column::<Int32Type>(&mut rows, &group.length, None)?;
+    write_column::<Int32Type>(&mut rows, &group.unknown, None)?;
+    write_column::<ByteArrayType>(&mut rows, &group.flags, None)?;
+    write_column::<ByteArrayType>(&mut rows, &group.status, None)?;
+    rows.close().map(|_| ())
+}
+
+fn write_column<T: DataType>(
+    rows: &mut SerializedRowGroupWriter<'_, BufWriter<File>>,
+    values: &[T::T],
+    present: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let mut column = rows.next_column()?.ok_or_else(|| ParquetError::General("too few columns".into()))?;
+    column.typed::<T>().write_batch(values, present, None)?;
+    column.close()
+}
+
+/// The table in memory, one vector per column: about 45 bytes and the id per record.
+#[derive(Default)]
+pub(super) struct IdTable {
+    /// All ids, one after the other, and where each ends.
+    pub ids: String,
+    pub ends: Vec<usize>,
+    /// [`NO_ROW`] for refused records.
+    pub rows: Vec<u32>,
+    pub digests: Vec<[u8; DIGEST_BYTES]>,
+    pub lengths: Vec<u32>,
+    pub unknown: Vec<u32>,
+    pub flags: Vec<Flags>,
+    pub status: Vec<Status>,
+}
+
+/// The record has no vector.
+pub(super) const NO_ROW: u32 = u32::MAX;
+
+impl IdTable {
+    /// Appends one part of the table, which must hold `rows` records whose vectors are among `vectors`.
+    pub fn read_part(&mut self, path: &Path, rows: usize, vectors: usize) -> Result<()> {
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        let reader = SerializedFileReader::new(file).map_err(|e| failure("read", path, e))?;
+        let before = self.ends.len();
+        for i in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(i).map_err(|e| failure("read", path, e))?;
+            self.read_group(&*group, vectors).map_err(|e| failure("read", path, e))?;
+        }
+        if self.ends.len() - before == rows {
+            return Ok(());
+        }
+        let found = self.ends.len() - before;
+        Err(damaged(path, &format!("it holds {found} records, the manifest says {rows}")))
+    }
+
+    fn read_group(&mut self, group: &dyn RowGroupReader, vectors: usize) -> Result<(), ParquetError> {
+        let n = usize::try_from(group.metadata().num_rows())?;
+        let invalid = |what: &str| ParquetError::General(format!("a record has an unknown {what}"));
+        for id in read_column::<ByteArrayType>(group, 0, n)?.0 {
+            self.ids.push_str(id.as_utf8()?);
+            self.ends.push(self.ids.len());
+        }
+        let (rows, present) = read_column::<Int64Type>(group, 1, n)?;
+        let mut rows = rows.into_iter();
+        for present in present {
+            let row = if present == 1 { rows.next() } else { Some(i64::from(NO_ROW)) };
+            let row = row.and_then(|row| u32::try_from(row).ok()).ok_or_else(|| invalid("row"))?;
+            if row != NO_ROW && row as usize >= vectors {
+                return Err(invalid("row"));
+            }
+            self.rows.push(row);
+        }
+        for digest in read_column::<ByteArrayType>(group, 2, n)?.0 {
+            self.digests.push(from_hex(digest.data()).ok_or_else(|| invalid("digest"))?);
+        }
+        self.lengths.extend(read_column::<Int32Type>(group, 3, n)?.0.into_iter().map(|x| x as u32));
+        self.unknown.extend(read_column::<Int32Type>(group, 4, n)?.0.into_iter().map(|x| x as u32));
+        for flags in read_column::<ByteArrayType>(group, 5, n)?.0 {
+            self.flags.push(Flags::from_names(flags.as_utf8()?).ok_or_else(|| invalid("flag"))?);
+        }
+        for (status, row) in read_column::<ByteArrayType>(group, 6, n)?.0.iter().zip(&self.rows[self.rows.len() - n..])
+        {
+            let status = Status::from_name(status.as_utf8()?).ok_or_else(|| invalid("status"))?;
+            if (status == Status::Ok) == (*row == NO_ROW) {
+                return Err(invalid("row for its status"));
+            }
+            self.status.push(status);
+        }
+        Ok(())
+    }
+}
+
+/// The `n` values of a column of a row group, and for an optional one whether each is present.
+fn read_column<T: DataType>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    n: usize,
+) -> Result<(Vec<T::T>, Vec<i16>), ParquetError> {
+    let mut reader = parquet::column::reader::get_typed_column_reader::<T>(group.get_column_reader(column)?);
+    let (mut values, mut present) = (Vec::new(), Vec::new());
+    let (records, _, _) = reader.read_records(n, Some(&mut present), None, &mut values)?;
+    if records == n { Ok((values, present)) } else { Err(ParquetError::EOF("a column is short".into())) }
+}
+
+fn failure(action: &'static str, path: &Path, error: ParquetError) -> Error {
+    let error = match error {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(io) => return Error::io(action, path)(*io),
+            Err(inner) => ParquetError::External(inner),
+        },
+        other => other,
+    };
+    damaged(path, &error.to_string())
+}
+
+fn damaged(path: &Path, reason: &str) -> Error {
+    Error::format(path, format!("damaged table of records: {reason}"), "run 'biollmnet verify' on the store")
+}

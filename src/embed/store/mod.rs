@@ -1,0 +1,102 @@
+//! The embedding store: a folder of vectors and the table of the records that they belong to.
+//!
+//! * `vec/part-00000.safetensors`, …: tensor `emb`, `[rows, dim]`, f16 or f32. Identical sequences share one row.
+//! * `ids/part-00000.parquet`: one row per input record in input order, refused records included.
+//! * `rejects.tsv`, where records were refused: line, id, status and reason of each.
+//! * `manifest.json`: checksums, and [`Detail`].
+//!
+//! `layout` in the detail is `pooled` (one vector per sequence); other layouts are refused by name.
+
+mod claims;
+mod ids;
+mod part;
+mod reader;
+mod record;
+mod rejects;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::data::EncoderIdentity;
+
+pub use reader::Store;
+pub use record::{Flags, NewRecord, Status, StoredRecord};
+pub use writer::{StoreOptions, StoreSummary, StoreWriter};
+
+#[cfg(target_endian = "big")]
+compile_error!("stores are little-endian and mapped into memory as they are");
+
+/// The `kind` of a store in its manifest.
+pub const KIND: &str = "store";
+/// One vector per sequence.
+const POOLED: &str = "pooled";
+
+/// Type of the stored numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// IEEE half precision.
+    F16,
+    /// IEEE single precision.
+    F32,
+}
+
+impl Dtype {
+    /// Bytes of one number.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+    /// `f16` or `f32`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+        }
+    }
+}
+
+/// What a store says about itself in its manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Detail {
+    /// `pooled`: one vector per sequence.
+    pub layout: String,
+    /// What made the vectors.
+    pub encoder: EncoderIdentity,
+    /// `rna`, `protein`, `molecule`; empty where it is not known.
+    pub modality: String,
+    /// Type of the stored numbers.
+    pub dtype: Dtype,
+    /// Width of a vector.
+    pub dim: usize,
+    /// Vectors, that is distinct sequences.
+    pub vectors: usize,
+    /// Input records.
+    pub records: usize,
+    /// Refused records by status.
+    pub refused: BTreeMap<String, usize>,
+    /// Parts of the vectors, in row order.
+    pub parts: Vec<Part>,
+    /// Parts of the table of records, in input order.
+    pub ids: Vec<Part>,
+    /// What the vectors were made from: digest of the input and the settings that change the result.
+    pub origin: Value,
+}
+
+/// One file of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Path below the folder.
+    pub path: String,
+    /// Rows in it.
+    pub rows: usize,
+}

@@ -1,0 +1,212 @@
+//! Reading a store: vectors mapped into memory, the table of records held in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+
+use super::ids::{IdTable, NO_ROW};
+use super::part::MappedPart;
+use super::record::{Status, StoredRecord};
+use super::{Detail, KIND, POOLED, Part};
+use crate::data::{EncoderIdentity, VectorSource};
+use crate::error::{Error, Result};
+use crate::files::Manifest;
+use crate::files::digest::digest_file;
+use crate::progress::check_interrupt;
+
+/// An embedding store, open for reading. Memory: about 50 bytes and the id per record; vectors stay on disk.
+pub struct Store {
+    path: PathBuf,
+    detail: Detail,
+    table: IdTable,
+    parts: Vec<MappedPart>,
+    /// First row of each part.
+    starts: Vec<usize>,
+    by_id: OnceLock<Vec<u32>>,
+}
+
+impl Store {
+    /// Opens a store: checks the manifest, the sizes of all files, the headers of all parts, and every byte of the
+    /// table of records. The bytes of the vectors are checked by `verify` alone.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a folder that is no store, or a damaged one; [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let manifest = Manifest::read_kind(&path, KIND)?;
+        let detail = read_detail(&path, &manifest)?;
+        for part in detail.parts.iter().chain(&detail.ids) {
+            check_size(&path, &manifest, part)?;
+        }
+        let mut table = IdTable::default();
+        for part in &detail.ids {
+            let file = path.join(&part.path);
+            let (_, blake3) = digest_file(&file)?;
+            if manifest.file(&part.path).is_none_or(|entry| entry.blake3 != blake3) {
+                return Err(damaged(&file, "its bytes have changed since it was written"));
+            }
+            table.read_part(&file, part.rows, detail.vectors)?;
+        }
+        let mut starts = Vec::with_capacity(detail.parts.len());
+        let mut parts = Vec::with_capacity(detail.parts.len());
+        let mut row = 0;
+        for part in &detail.parts {
+            starts.push(row);
+            row += part.rows;
+            parts.push(MappedPart::open(&path.join(&part.path), part.rows, detail.dim, detail.dtype)?);
+        }
+        if row != detail.vectors || table.ends.len() != detail.records {
+            return Err(damaged(&path, "the parts do not add up to the manifest's totals"));
+        }
+        Ok(Self { path, detail, table, parts, starts, by_id: OnceLock::new() })
+    }
+
+    /// What the manifest of the store at `path` says, without opening its parts.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn describe(path: &Path) -> Result<Detail> {
+        read_detail(path, &Manifest::read_kind(path, KIND)?)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    /// What the manifest says.
+    #[must_use]
+    pub fn detail(&self) -> &Detail {
+        &self.detail
+    }
+    /// What made the vectors.
+    #[must_use]
+    pub fn encoder(&self) -> &EncoderIdentity {
+        &self.detail.encoder
+    }
+    /// Number of input records, refused ones included.
+    #[must_use]
+    pub fn n_records(&self) -> usize {
+        self.table.ends.len()
+    }
+
+    /// Record `index` in input order, `index < n_records()`.
+    #[must_use]
+    pub fn record(&self, index: usize) -> StoredRecord<'_> {
+        let table = &self.table;
+        let row = table.rows[index];
+        StoredRecord {
+            id: self.id(index),
+            row: (row != NO_ROW).then_some(row as usize),
+            digest: table.digests[index],
+            length: table.lengths[index],
+            unknown: table.unknown[index],
+            flags: table.flags[index],
+            status: table.status[index],
+        }
+    }
+
+    /// All records in input order.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = StoredRecord<'_>> {
+        (0..self.n_records()).map(|i| self.record(i))
+    }
+
+    /// Index of the record with this id: the accepted one, or the first refused one where none was accepted.
+    #[must_use]
+    pub fn lookup(&self, id: &str) -> Option<usize> {
+        let order = self.by_id.get_or_init(|| self.sorted_by_id());
+        let at = order.partition_point(|&i| self.id(i as usize) < id);
+        order.get(at).map(|&i| i as usize).filter(|&i| self.id(i) == id)
+    }
+
+    /// Looks at every number.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming a record whose vector holds NaN or an infinity; [`Error::Interrupted`].
+    pub fn check_finite(&self) -> Result<()> {
+        let bad = (0..self.detail.vectors).into_par_iter().try_fold(
+            || None,
+            |found: Option<usize>, row| {
+                if row % 4096 == 0 {
+                    check_interrupt()?;
+                }
+                let mut vector = vec![0.0; self.detail.dim];
+                self.copy_row(row, &mut vector);
+                Ok(found.or_else(|| vector.iter().any(|x| !x.is_finite()).then_some(row)))
+            },
+        );
+        let bad = bad.try_reduce(|| None, |a, b| Ok(a.into_iter().chain(b).min()));
+        let Some(row) = bad? else { return Ok(()) };
+        let id = self.records().find(|record| record.row == Some(row)).map_or("", |record| record.id);
+        Err(Error::data(
+            format!("{}: the vector of '{id}' (row {row}) holds NaN or an infinity", self.path.display()),
+            "make the store again, or leave this record out",
+        ))
+    }
+
+    fn id(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.table.ends[before]);
+        &self.table.ids[start..self.table.ends[index]]
+    }
+
+    fn sorted_by_id(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.n_records() as u32).collect();
+        let key = |i: u32| (self.id(i as usize), self.table.status[i as usize] != Status::Ok, i);
+        order.par_sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
+        order
+    }
+}
+
+impl VectorSource for Store {
+    fn dim(&self) -> usize {
+        self.detail.dim
+    }
+    fn n_rows(&self) -> usize {
+        self.detail.vectors
+    }
+    fn copy_row(&self, row: usize, out: &mut [f32]) {
+        let part = self.starts.partition_point(|&start| start <= row) - 1;
+        self.parts[part].copy_row(row - self.starts[part], out);
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).field("detail", &self.detail).finish_non_exhaustive()
+    }
+}
+
+fn read_detail(path: &Path, manifest: &Manifest) -> Result<Detail> {
+    let detail: Detail = serde_json::from_value(manifest.detail.clone())
+        .map_err(|e| damaged(path, &format!("its manifest cannot be read: {e}")))?;
+    if detail.layout != POOLED {
+        return Err(Error::format(
+            path,
+            format!("its layout '{}' is not known", detail.layout),
+            format!("it was written by {}; use that version", manifest.tool),
+        ));
+    }
+    let enormous = |parts: &[Part]| parts.iter().try_fold(0, |sum: usize, part| sum.checked_add(part.rows)).is_none();
+    let narrow = detail.dim == 0 || detail.dim.checked_mul(detail.dtype.size()).is_none();
+    if narrow || enormous(&detail.parts) || enormous(&detail.ids) || detail.vectors >= NO_ROW as usize {
+        return Err(damaged(path, "its manifest names impossible sizes"));
+    }
+    Ok(detail)
+}
+
+fn check_size(folder: &Path, manifest: &Manifest, part: &Part) -> Result<()> {
+    let path = folder.join(&part.path);
+    let Some(entry) = manifest.file(&part.path) else {
+        return Err(damaged(&path, "the manifest has no checksum for it"));
+    };
+    let bytes = std::fs::metadata(&path).map_err(Error::io("read", &path))?.len();
+    if bytes == entry.bytes {
+        return Ok(());
+    }
+    Err(damaged(&path, &format!("{bytes} bytes where {} were written", entry.bytes)))
+}
+
+fn damaged(path: &Path, reason: &str) -> Error {
+    Error::format(path, reason, "run 'biollmnet verify' on the store, then make it again or restore it from a copy")
+}

@@ -1,0 +1,16 @@
+//! The BioLLMNet fusion network in every variant of the paper and of its published code.
+//!
+//! Partner `a [n, d_a]` and RNA `b [n, d_b]` are projected (or not), fused by a gate (or joined, or averaged) and read
+//! by a head of linear layers with ReLU and dropout. The paper projects the RNA alone to the partner's width; its code
+//! projects both sides to a hidden width. Paper: Methods, "BioLLMNet architecture", doi 10.1093/bib/bbaf549.
+
+mod backward;
+mod config;
+mod layout;
+mod network;
+mod workspace;
+
+pub use config::{Fusion, FusionConfig, Projection};
+pub use layout::{Layout, Tensor};
+pub use network::{FusionNetwork, Mode};
+pub use workspace::Workspace;

@@ -1,0 +1,216 @@
+//! One training: epochs of shuffled batches, one Adam step each, watched by a stopping rule.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::batch::{Staging, score};
+use super::config::TrainConfig;
+use super::standardise::Standardiser;
+use super::stop::Criterion;
+use crate::backend::{Cpu, Matrix, MatrixMut, Memory};
+use crate::data::{Dataset, Task};
+use crate::error::{Error, Result};
+use crate::models::fusion::{FusionNetwork, Mode, Workspace};
+use crate::ops::Backend;
+use crate::ops::adam::{Moments, adam};
+use crate::ops::pair_loss::{Loss, pair_loss};
+use crate::progress::check_interrupt;
+
+/// What is scored after each epoch, and how that decides which weights are kept.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// The watched data.
+    pub data: &'a Dataset,
+    /// The watched pairs.
+    pub rows: &'a [u32],
+    /// The watched value.
+    pub criterion: Criterion,
+    /// Epochs over which the watched value is averaged before epochs are compared.
+    pub smooth: usize,
+    /// Stop after this many epochs without a better value; `None` runs all epochs.
+    pub patience: Option<usize>,
+}
+
+/// One training.
+pub struct Training<'a> {
+    /// The data.
+    pub data: &'a Dataset,
+    /// Pairs of the gradient steps.
+    pub rows: &'a [u32],
+    /// How to train.
+    pub config: &'a TrainConfig,
+    /// Epochs to run; at most `config.epochs` matter to the stopping rule.
+    pub epochs: usize,
+    /// Seed of start values, order and dropout.
+    pub seed: u64,
+    /// The stopping rule; `None` keeps the last weights.
+    pub watch: Option<Watch<'a>>,
+}
+
+/// A trained network.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The network.
+    pub network: FusionNetwork,
+    /// Its parameters in the layout of the network.
+    pub parameters: Vec<f32>,
+    /// Scale of the inputs; empty where they are used as they are.
+    pub scale: Standardiser,
+    /// Labels are divided by this for training: the largest training label of a regression, 1 otherwise.
+    pub label_scale: f32,
+    /// Mean training loss of each epoch (dropout on).
+    pub train_loss: Vec<f64>,
+    /// Mean loss of the watched rows after each epoch.
+    pub watched_loss: Vec<f64>,
+    /// The watched value after each epoch, larger = better.
+    pub watched: Vec<f64>,
+    /// Epoch whose weights were kept, 1-based.
+    pub kept_epoch: usize,
+}
+
+impl Trained {
+    /// Predictions of `rows` of `data`, `[n, n_outputs]`: logits, or values in the unit of the labels.
+    ///
+    /// # Errors
+    /// What the ops report.
+    pub fn predict<B: Backend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f32>> {
+        let mut parameters = backend.zeros(self.parameters.len())?;
+        backend.upload(&self.parameters, backend.view_mut(&mut parameters, 0..self.parameters.len()))?;
+        let mut logits = score(backend, &self.network, &parameters, &self.scale, data, rows)?;
+        if self.network.config.task == Task::Regression {
+            logits.iter_mut().for_each(|z| *z *= self.label_scale);
+        }
+        Ok(logits)
+    }
+}
+
+/// Largest label of `rows` for a regression, 1 otherwise.
+fn label_scale(data: &Dataset, rows: &[u32]) -> Result<f32> {
+    if data.task != Task::Regression {
+        return Ok(1.0);
+    }
+    let largest = rows.iter().map(|&row| data.label(row as usize)).fold(f32::NEG_INFINITY, f32::max);
+    if largest > 0.0 {
+        return Ok(largest);
+    }
+    Err(Error::data(
+        format!("the largest training label is {largest}; labels are divided by it"),
+        "shift the labels so that some are positive",
+    ))
+}
+
+/// Runs `training`. The result depends on data, configuration and seed only, not on the number of threads.
+///
+/// # Errors
+/// When a loss stops being finite, a signal arrives, or an op fails.
+pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained> {
+    let Training { data, rows, config, seed, .. } = *training;
+    if rows.is_empty() {
+        return Err(Error::data("no pair is left to train on", "check the pairs, the folds and the rejects"));
+    }
+    let network = FusionNetwork::new(config.fusion_config(data))?;
+    let scale = if config.standardise { Standardiser::fit(data, rows) } else { Standardiser::default() };
+    let label_scale = label_scale(data, rows)?;
+    let n_parameters = network.layout.len();
+    let mut parameters = backend.zeros(n_parameters)?;
+    backend.upload(&network.layout.initial(seed), backend.view_mut(&mut parameters, 0..n_parameters))?;
+    let mut gradient = backend.zeros(n_parameters)?;
+    let mut moments = Moments::zeros(backend, n_parameters)?;
+    let batch = config.batch.min(rows.len());
+    let mut work = Workspace::new(backend, &network.config, batch, true)?;
+    let mut staging = Staging::new(data, batch);
+    let dropout = network.config.dropout_projection > 0.0 || network.config.dropout_head > 0.0;
+
+    let mut trained = Trained {
+        parameters: Vec::new(),
+        scale,
+        label_scale,
+        train_loss: Vec::new(),
+        watched_loss: Vec::new(),
+        watched: Vec::new(),
+        kept_epoch: 0,
+        network,
+    };
+    let mut best = f64::NEG_INFINITY;
+    let mut order = rows.to_vec();
+    let mut step = 0u32;
+    for epoch in 1..=training.epochs {
+        check_interrupt()?;
+        order.copy_from_slice(rows);
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ ((epoch as u64) << 32)));
+        let (mut sum, mut known) = (0.0, 0);
+        for rows in order.chunks(batch) {
+            step += 1;
+            staging.load_vectors(backend, data, rows, &trained.scale, &mut work)?;
+            staging.load_labels(backend, data, rows, label_scale, &mut work)?;
+            let mode = if dropout { Mode::Training { seed, step } } else { Mode::Inference };
+            trained.network.forward(backend, &parameters, &mut work, rows.len(), mode)?;
+            let (loss, n) =
+                trained.network.backward(backend, &parameters, &mut work, rows.len(), dropout, &mut gradient)?;
+            (sum, known) = (sum + loss, known + n);
+            adam(backend, &config.optimiser, step, &mut parameters, &mut moments, &gradient)?;
+        }
+        let loss = sum / known.max(1) as f64;
+        if !loss.is_finite() {
+            return Err(Error::data(
+                format!("the training loss became {loss} in epoch {epoch}"),
+                "lower learning_rate in --config, or look for extreme values in the vectors (`verify STORE`)",
+            ));
+        }
+        trained.train_loss.push(loss);
+        let Some(watch) = &training.watch else { continue };
+        let value = observe(backend, &mut trained, &parameters, watch)?;
+        if value > best || epoch == 1 {
+            best = value.max(best);
+            trained.kept_epoch = epoch;
+            trained.parameters = download(backend, &parameters, n_parameters)?;
+        }
+        if watch.patience.is_some_and(|patience| epoch - trained.kept_epoch >= patience) {
+            break;
+        }
+    }
+    if training.watch.is_none() {
+        trained.kept_epoch = training.epochs;
+        trained.parameters = download(backend, &parameters, n_parameters)?;
+    }
+    Ok(trained)
+}
+
+/// Scores the watched rows, records loss and value, and returns the smoothed value (−∞ while undefined or too early).
+fn observe<B: Backend>(
+    backend: &B,
+    trained: &mut Trained,
+    parameters: &B::Buffer<f32>,
+    watch: &Watch<'_>,
+) -> Result<f64> {
+    let config = &trained.network.config;
+    let logits = score(backend, &trained.network, parameters, &trained.scale, watch.data, watch.rows)?;
+    let width = watch.data.n_labels();
+    let labels: Vec<f32> = watch
+        .rows
+        .iter()
+        .flat_map(|&row| &watch.data.labels[row as usize * width..][..width])
+        .map(|label| label / trained.label_scale)
+        .collect();
+    let loss = mean_loss(config.loss(), &logits, &labels)?;
+    let value = watch.criterion.value(config.task, loss, &logits, &labels, width).unwrap_or(f64::NEG_INFINITY);
+    trained.watched_loss.push(loss);
+    trained.watched.push(value);
+    let recent = trained.watched.len().checked_sub(watch.smooth.max(1)).map(|from| &trained.watched[from..]);
+    Ok(recent.map_or(f64::NEG_INFINITY, |values| values.iter().sum::<f64>() / values.len() as f64))
+}
+
+fn download<B: Memory>(backend: &B, parameters: &B::Buffer<f32>, len: usize) -> Result<Vec<f32>> {
+    let mut host = vec![0.0; len];
+    backend.download(backend.view(parameters, 0..len), &mut host)?;
+    Ok(host)
+}
+
+fn mean_loss(loss: Loss, logits: &[f32], labels: &[f32]) -> Result<f64> {
+    let row = |view| Matrix::<Cpu, f32> { rows: 1, cols: logits.len(), view };
+    let mut gradient = vec![0.0; logits.len()];
+    let gradient = MatrixMut { rows: 1, cols: logits.len(), view: gradient.as_mut_slice() };
+    let (sum, known) = pair_loss(&Cpu::single(), loss, row(logits), row(labels), gradient)?;
+    Ok(sum / known.max(1) as f64)
+}
