@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and the few things that they share.
 
 mod context;
+mod demo;
 mod device;
 mod embed;
 mod output;
