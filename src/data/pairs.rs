@@ -61,8 +61,8 @@ pub struct Contradiction {
     pub rna: String,
     /// Id of the partner.
     pub partner: String,
-    /// Positions in [`PairTable::rows`] of all rows with these ids.
-    pub rows: Vec<usize>,
+    /// 0-based data rows ([`PairRow::row0`]) of all kept rows with these ids.
+    pub rows: Vec<u32>,
 }
 
 impl PairTable {

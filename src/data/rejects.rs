@@ -93,7 +93,9 @@ impl PairTable {
             let (row0, line) = (r.row0.to_string(), r.line.to_string());
             out.write_record([&row0, &line, &r.rna, &r.partner, r.reason.name(), &r.detail])?;
         }
-        for row in self.contradictory.iter().flat_map(|pair| &pair.rows).filter_map(|&i| self.rows.get(i)) {
+        let by_row0 = |row0: &u32| self.rows.binary_search_by_key(row0, |row| row.row0).ok();
+        for i in self.contradictory.iter().flat_map(|pair| &pair.rows).filter_map(by_row0) {
+            let row = &self.rows[i];
             let labels: Vec<String> = row.labels.iter().map(f32::to_string).collect();
             let detail = format!("kept, label {}", labels.join(","));
             let (row0, line) = (row.row0.to_string(), row.line.to_string());

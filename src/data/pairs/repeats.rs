@@ -7,65 +7,77 @@ use rustc_hash::FxHashMap;
 use super::{Contradiction, PairRow, PairTable};
 use crate::data::{Reject, RejectReason};
 
+/// The rows of one pair of ids that occurs more than once.
+struct Group<'a> {
+    /// Those that are kept, first one first.
+    kept: Vec<&'a PairRow>,
+    /// Line at which each labelling was first seen.
+    line_of: FxHashMap<Vec<u32>, u64>,
+}
+
+impl<'a> Group<'a> {
+    fn new(first: &'a PairRow) -> Self {
+        let line_of = std::iter::once((labelling(first), first.line)).collect();
+        Self { kept: vec![first], line_of }
+    }
+
+    /// Two rows differ in a label that both know.
+    fn contradicts_itself(&self) -> bool {
+        (0..self.kept[0].labels.len()).any(|label| {
+            let mut known = self.kept.iter().map(|row| row.labels[label]).filter(|value| !value.is_nan());
+            known.next().is_some_and(|first| known.any(|value| value != first))
+        })
+    }
+}
+
+/// The labels as a key: equal values and unknown ones give equal bits.
+fn labelling(row: &PairRow) -> Vec<u32> {
+    row.labels.iter().map(|&label| if label.is_nan() { u32::MAX } else { (label + 0.0).to_bits() }).collect()
+}
+
 impl PairTable {
     /// Moves exact repeats to the rejects and lists contradictions.
     pub(super) fn settle_repeats(&mut self) {
-        // Of each pair of ids the first row; further kept rows of the few pairs that have some.
         let mut firsts: FxHashMap<(&str, &str), usize> = FxHashMap::default();
-        let mut others: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut repeats: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+        // Position of each exact repeat, ascending, and the line that it repeats.
+        let mut repeats: Vec<(usize, u64)> = Vec::new();
         for (i, row) in self.rows.iter().enumerate() {
             let first = *firsts.entry((&row.rna, &row.partner)).or_insert(i);
             if first == i {
                 continue;
             }
-            let kept = others.entry(first).or_default();
-            let same = |&j: &usize| same_labels(&self.rows[j].labels, &row.labels);
-            match std::iter::once(first).chain(kept.iter().copied()).find(same) {
-                Some(j) => {
-                    repeats.insert(i, self.rows[j].line);
-                }
-                None => kept.push(i),
+            let group = groups.entry(first).or_insert_with(|| Group::new(&self.rows[first]));
+            let line = *group.line_of.entry(labelling(row)).or_insert(row.line);
+            if line == row.line {
+                group.kept.push(row);
+            } else {
+                repeats.push((i, line));
             }
         }
         drop(firsts);
-        // Rows move up by the number of repeats before them.
-        let moved = |i: usize| i - repeats.range(..i).count();
-        for (first, kept) in others {
-            let group: Vec<usize> = std::iter::once(first).chain(kept).collect();
-            let labels = |&i: &usize| self.rows[i].labels.as_slice();
-            let contradict = |i: &usize| group.iter().any(|j| contradict(labels(i), labels(j)));
-            if group.iter().any(contradict) {
-                let PairRow { rna, partner, .. } = &self.rows[first];
-                let rows = group.iter().map(|&i| moved(i)).collect();
-                self.contradictory.push(Contradiction { rna: rna.clone(), partner: partner.clone(), rows });
-            }
-        }
-        if repeats.is_empty() {
-            return;
-        }
-        let mut kept = Vec::with_capacity(self.rows.len() - repeats.len());
-        for (i, row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
-            match repeats.get(&i) {
-                None => kept.push(row),
-                Some(line) => {
+        self.contradictory = groups
+            .into_values()
+            .filter(Group::contradicts_itself)
+            .map(|group| Contradiction {
+                rna: group.kept[0].rna.clone(),
+                partner: group.kept[0].partner.clone(),
+                rows: group.kept.iter().map(|row| row.row0).collect(),
+            })
+            .collect();
+        let mut repeats = repeats.into_iter().peekable();
+        let rows = std::mem::take(&mut self.rows);
+        self.rows = Vec::with_capacity(rows.len());
+        for (i, row) in rows.into_iter().enumerate() {
+            match repeats.next_if(|&(repeat, _)| repeat == i) {
+                None => self.rows.push(row),
+                Some((_, line)) => {
                     let detail = format!("same as line {line}");
                     let PairRow { row0, line, rna, partner, .. } = row;
                     self.rejects.push(Reject { row0, line, rna, partner, reason: RejectReason::Duplicate, detail });
                 }
             }
         }
-        self.rows = kept;
         self.rejects.sort_by_key(|reject| reject.row0);
     }
-}
-
-/// Equal, where unknown equals unknown.
-fn same_labels(a: &[f32], b: &[f32]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a == b || a.is_nan() && b.is_nan())
-}
-
-/// Different in a label that both know.
-fn contradict(a: &[f32], b: &[f32]) -> bool {
-    a.iter().zip(b).any(|(a, b)| a != b && !a.is_nan() && !b.is_nan())
 }
