@@ -229,7 +229,8 @@ fn read_index(folder: &Path, side: &str, dim: usize) -> Result<TrainIndex> {
     let digests = std::fs::read_to_string(&digests_path).map_err(Error::io("read", &digests_path))?;
     let digests: Vec<String> = digests.lines().map(str::to_owned).collect();
     let file = TensorFile::parse(&path, &bytes)?;
-    let units: Vec<f16> = bytemuck::allocation::pod_collect_to_vec(file.bytes("units", Dtype::F16, &[digests.len(), dim])?);
+    let units: Vec<f16> =
+        bytemuck::allocation::pod_collect_to_vec(file.bytes("units", Dtype::F16, &[digests.len(), dim])?);
     let units = units.into_iter().map(f16::to_f32).collect();
     Ok(TrainIndex { dim, units, digests, quantile_5: file.number("quantile_5")? })
 }
