@@ -62,7 +62,7 @@ impl Axis {
     /// From `low` to `high` exactly, with about `about` round ticks inside.
     pub fn fixed(label: impl Into<String>, low: f64, high: f64, about: usize) -> Self {
         let (low, high) = opened(low, high);
-        let ticks = ticks(low, high, about);
+        let ticks = ticks(low, high, step(low, high, about));
         Self { label: label.into(), low, high, spacing: Spacing::Linear, ticks }
     }
 
@@ -74,7 +74,9 @@ impl Axis {
         // The small shares keep 0.6000000001 from opening another step.
         let low = ((low / step) + 1e-9).floor() * step;
         let high = ((high / step) - 1e-9).ceil() * step;
-        Self::fixed(label, low, high, about)
+        let ticks = ticks(low, high, step);
+        let spacing = Spacing::Linear;
+        Self { label: label.into(), low: rounded(low, step), high: rounded(high, step), spacing, ticks }
     }
 
     /// Logarithmic from `low` to `high`, both positive.
@@ -104,7 +106,7 @@ impl Axis {
             Spacing::Log => return self.ticks.iter().map(|&tick| plain(tick, 0)).collect(),
         };
         let step = if smallest.is_finite() { smallest } else { self.high - self.low };
-        let decimals = (-step.log10() + 1e-9).ceil().clamp(0.0, 12.0) as usize;
+        let decimals = (-step.log10() - 1e-9).ceil().clamp(0.0, 12.0) as usize;
         self.ticks.iter().map(|&tick| plain(tick, decimals)).collect()
     }
 }
@@ -153,8 +155,7 @@ fn step(low: f64, high: f64, about: usize) -> f64 {
     factor * power
 }
 
-fn ticks(low: f64, high: f64, about: usize) -> Vec<f64> {
-    let step = step(low, high, about);
+fn ticks(low: f64, high: f64, step: f64) -> Vec<f64> {
     let first = (low / step - 1e-9).ceil();
     let n_ticks = ((high / step + 1e-9).floor() - first).max(0.0) as usize + 1;
     (0..n_ticks.min(50)).map(|i| rounded((first + i as f64) * step, step)).collect()
@@ -162,8 +163,11 @@ fn ticks(low: f64, high: f64, about: usize) -> Vec<f64> {
 
 /// Takes the rounding error of `n · step` away.
 fn rounded(tick: f64, step: f64) -> f64 {
-    let digits = (2.0 - step.log10()).ceil().clamp(0.0, 15.0) as i32;
-    let power = 10f64.powi(digits);
+    let digits = (2.0 - step.log10()).ceil();
+    if !(0.0..=15.0).contains(&digits) {
+        return tick;
+    }
+    let power = 10f64.powi(digits as i32);
     (tick * power).round() / power
 }
 

@@ -72,7 +72,7 @@ fn table(page: &mut Page, study: &CaseStudy, regression: bool) {
     let shown = &folded[..folded.len().min(MOST_ROWS)];
     page.wrap("details", &[], |page| {
         page.html.words("summary", &[], format!("{} more partners", folded.len()));
-        page.table("case", "Further partners.", None, |table| rows(table, shown, regression, OPEN_ROWS));
+        page.further_table("case", "Further partners.", |table| rows(table, shown, regression, OPEN_ROWS));
         if shown.len() < folded.len() {
             let rest = folded.len() - shown.len();
             page.html.words("p", &[], format!("{rest} more are in the figure's numbers."));

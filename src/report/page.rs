@@ -111,20 +111,38 @@ impl<'a> Page<'a> {
     /// A numbered table: caption, optional numbers for a file, and rows.
     pub fn table(&mut self, class: &str, caption: &str, numbers: Option<(&str, Tsv)>, rows: impl FnOnce(&mut Markup)) {
         self.n_tables += 1;
-        let number = format!("Table {}. ", self.n_tables);
         let link = numbers.map(|(id, tsv)| self.keep(id, tsv));
+        self.draw_table(class, &format!("Table {}. ", self.n_tables), caption, link.as_deref(), rows);
+    }
+
+    /// A table without a number, for what is folded away.
+    pub fn further_table(&mut self, class: &str, caption: &str, rows: impl FnOnce(&mut Markup)) {
+        self.draw_table(class, "", caption, None, rows);
+    }
+
+    fn draw_table(
+        &mut self,
+        class: &str,
+        number: &str,
+        caption: &str,
+        link: Option<&str>,
+        rows: impl FnOnce(&mut Markup),
+    ) {
         let note = self.note();
         let (title, rest) = caption.split_once(". ").unwrap_or((caption.trim_end_matches('.'), ""));
         // A focusable region, so that a wide table can be scrolled with the keys.
         let region: Attributes = &[("class", &"scroll"), ("role", &"region"), ("tabindex", &0), ("aria-label", &title)];
         self.html.element("div", region, |html| {
             html.element("table", &[("class", &class)], |table| {
-                table.element("caption", &[], |html| {
-                    html.words("b", &[], format!("{number}{title}."));
-                    html.text(format!(" {rest} {note}"));
-                    if let Some(link) = &link {
-                        numbers_link(html, link);
-                    }
+                table.element("caption", &[], |caption| {
+                    // The inner part stays in view while a wide table is scrolled.
+                    caption.element("span", &[("class", &"caption")], |html| {
+                        html.words("b", &[], format!("{number}{title}."));
+                        html.text(format!(" {rest} {note}"));
+                        if let Some(link) = link {
+                            numbers_link(html, link);
+                        }
+                    });
                 });
                 rows(table);
             });
@@ -280,7 +298,10 @@ fn legend(html: &mut Markup, keys: &[Key]) {
     html.element("ul", &[("class", &"legend")], |list| {
         for key in keys {
             list.element("li", &[], |item| {
-                let attributes: Attributes = &[("aria-hidden", &"true"), ("width", &28), ("height", &12)];
+                let (width, start) = if matches!(key.swatch, Swatch::Line(_)) { (28, 0) } else { (12, 8) };
+                let view = format!("{start} 0 {width} 12");
+                let attributes: Attributes =
+                    &[("aria-hidden", &"true"), ("width", &width), ("height", &12), ("viewBox", &view)];
                 item.element("svg", attributes, |svg| match &key.swatch {
                     Swatch::Line(class) => {
                         svg.leaf("line", &[("class", class), ("x1", &1), ("y1", &6), ("x2", &27), ("y2", &6)]);

@@ -40,6 +40,11 @@ pub struct Frame {
 impl Frame {
     /// The usual panel.
     pub const PANEL: Self = Self { width: 420.0, height: 320.0, left: 54.0, right: 408.0, top: 10.0, bottom: 270.0 };
+    /// A panel that shares its row with two others.
+    pub const COMPACT: Self = Self { width: 350.0, height: 270.0, left: 54.0, right: 342.0, top: 10.0, bottom: 222.0 };
+    /// The same with axes that run over the same values.
+    pub const COMPACT_SQUARE: Self =
+        Self { width: 350.0, height: 346.0, left: 50.0, right: 342.0, top: 8.0, bottom: 300.0 };
     /// A panel whose axes run over the same values.
     pub const SQUARE: Self = Self { width: 420.0, height: 410.0, left: 54.0, right: 408.0, top: 8.0, bottom: 362.0 };
 }

@@ -94,12 +94,14 @@ fn curves(dice: &mut Dice, name: &str, strength: f64) -> ModelCurves {
 fn histories(dice: &mut Dice, n: usize, n_epochs: usize) -> Vec<History> {
     (0..n)
         .map(|i| {
-            let kept_epoch = n_epochs / 2 + (dice.unit() * n_epochs as f64 / 3.0) as usize;
-            let ran = (kept_epoch + 8).min(n_epochs);
             let fade = |epoch: usize| (-(epoch as f64) / 9.0).exp();
+            let overfit = 0.00006 + 0.00006 * dice.unit();
+            let inner = |e: usize| 0.36 + 0.36 * fade(e) + overfit * (e * e) as f64;
+            let all: Vec<f64> = (0..n_epochs).map(|e| inner(e) + 0.008 * dice.normal()).collect();
+            let kept_epoch = 1 + (0..n_epochs).min_by(|&a, &b| all[a].total_cmp(&all[b])).unwrap_or(0);
+            let ran = (kept_epoch + 8).min(n_epochs);
             let train_loss = (0..ran).map(|e| 0.12 + 0.6 * fade(e) + 0.008 * dice.normal()).collect();
-            let inner = |e: usize| 0.36 + 0.36 * fade(e) + 0.00012 * (e * e) as f64;
-            let inner_loss: Vec<f64> = (0..ran).map(|e| inner(e) + 0.012 * dice.normal()).collect();
+            let inner_loss = all[..ran].to_vec();
             let watched = inner_loss.clone();
             History { seed: SEEDS[i / FOLDS % 3], fold: i % FOLDS, train_loss, inner_loss, watched, kept_epoch }
         })

@@ -27,7 +27,13 @@ pub fn scores(page: &mut Page) {
     };
     let caption =
         format!("Scores. {sd}.{thresholded} Best value of each column in bold; the control does not compete.");
-    page.table("scores", &caption, Some(("scores", numbers(evaluation))), |table| {
+    // Wide tables put the SD below the mean instead of beside it.
+    let class = match metrics.len() {
+        0..=4 => "scores few",
+        5..=8 => "scores",
+        _ => "scores tall",
+    };
+    page.table(class, &caption, Some(("scores", numbers(evaluation))), |table| {
         overview(table, evaluation, &metrics, |model| &model.metrics);
     });
     let at_inner = listed(&evaluation.models, |model| &model.at_inner_threshold);
@@ -39,14 +45,14 @@ pub fn scores(page: &mut Page) {
         });
     }
     let Some(main) = main_metric(evaluation) else { return };
-    details(page, &main);
+    details(page, &main, false);
     let others: Vec<&Metric> = metrics.iter().filter(|metric| metric.name != main.name).collect();
-    page.wrap("details", &[], |page| {
+    page.wrap("details", &[("class", &"further")], |page| {
         if !others.is_empty() {
             page.html.words("summary", &[], format!("The same for {} other metrics", others.len()));
         }
         for metric in others {
-            details(page, metric);
+            details(page, metric, true);
         }
     });
 }
@@ -106,38 +112,45 @@ fn best<'a>(evaluation: &'a Evaluation, metric: &Metric, of: impl Fn(&'a ModelSc
     .map(value)
 }
 
-/// Every figure of one metric.
-fn details(page: &mut Page, metric: &Metric) {
+/// Every figure of one metric; folded tables carry no number.
+fn details(page: &mut Page, metric: &Metric, folded: bool) {
     let evaluation = page.evaluation;
     let caption = format!(
         "{} in full. Mean over folds, then mean and SD over seeds; fold spread: SD over folds; pooled: all predictions \
          of a seed at once, with a 95 % bootstrap interval over groups.",
         metric.label
     );
-    page.table("full", &caption, None, |table| {
-        table.element("thead", &[], |head| {
-            head.element("tr", &[], |row| {
-                row.words("th", &[("scope", &"col"), ("class", &"name")], "Model");
-                for heading in ["Mean", "SD over seeds", "Fold spread", "Pooled", "95 % interval"] {
-                    row.words("th", &[("scope", &"col")], heading);
-                }
-            });
-        });
-        by_role(table, evaluation, 6, |body, model| {
-            let nothing = MetricValue::default();
-            let score = model.metrics.get(&metric.name).unwrap_or(&nothing);
-            let spread = |v: Option<f64>| v.map_or_else(|| value(None), rounded);
-            let cells = [
-                value(score.mean),
-                spread(score.sd_seeds),
-                spread(score.sd_folds),
-                value(score.pooled),
-                interval(score.interval),
-            ];
-            for cell in cells {
-                number(body, false, |html| html.text(&cell));
+    let rows = |table: &mut Markup| full_rows(table, evaluation, metric);
+    if folded {
+        page.further_table("full", &caption, rows);
+    } else {
+        page.table("full", &caption, None, rows);
+    }
+}
+
+fn full_rows(table: &mut Markup, evaluation: &Evaluation, metric: &Metric) {
+    table.element("thead", &[], |head| {
+        head.element("tr", &[], |row| {
+            row.words("th", &[("scope", &"col"), ("class", &"name")], "Model");
+            for heading in ["Mean", "SD over seeds", "Fold spread", "Pooled", "95 % interval"] {
+                row.words("th", &[("scope", &"col")], heading);
             }
         });
+    });
+    by_role(table, evaluation, 6, |body, model| {
+        let nothing = MetricValue::default();
+        let score = model.metrics.get(&metric.name).unwrap_or(&nothing);
+        let spread = |v: Option<f64>| v.map_or_else(|| value(None), rounded);
+        let cells = [
+            value(score.mean),
+            spread(score.sd_seeds),
+            spread(score.sd_folds),
+            value(score.pooled),
+            interval(score.interval),
+        ];
+        for cell in cells {
+            number(body, false, |html| html.text(&cell));
+        }
     });
 }
 
@@ -168,7 +181,7 @@ fn by_role<'a>(
 fn heading(role: Role) -> &'static str {
     match role {
         Role::Network => "Network",
-        Role::Ablation => "Other fusions",
+        Role::Ablation => "Ablations (other fusions)",
         Role::Baseline => "Baselines",
         Role::Control => "Control (shuffled labels)",
     }

@@ -11,11 +11,14 @@ use crate::report::tsv::Tsv;
 /// Side of a cell and room for the row and column names.
 const CELL: (f64, f64) = (82.0, 64.0);
 const LEFT: f64 = 58.0;
+/// Most matrices side by side.
+const MOST_PANELS: usize = 6;
 const TOP: f64 = 38.0;
 
 /// Matrices of the models whose curves are drawn, pooled at probability 0.5; `None` where all are empty.
 pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
-    let series: Vec<_> = chosen(evaluation).into_iter().filter(|s| s.curves.confusion != [0; 4]).collect();
+    let with_counts = chosen(evaluation).into_iter().filter(|s| s.curves.confusion != [0; 4]);
+    let series: Vec<_> = with_counts.take(MOST_PANELS).collect();
     if series.is_empty() {
         return None;
     }
@@ -27,7 +30,7 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
         id: "confusion",
         title: "Confusion matrices at probability 0.5.".to_owned(),
         caption: "Pooled over folds, seeds averaged by pair. Percentages are of the row: recall and specificity on \
-                  the diagonal."
+                  the diagonal. All models are in the numbers."
             .to_owned(),
         layout: "small",
         panels: series.iter().map(|s| panel(s.label, s.curves.confusion)).collect(),
@@ -91,7 +94,7 @@ pub fn panel(title: &str, [tp, fp, fnn, tn]: [usize; 4]) -> Panel {
             ];
             marks.leaf("rect", place);
             text(&mut marks, "number middle", left + CELL.0 / 2.0, top + CELL.1 / 2.0, &count(n));
-            text(&mut marks, "note middle", left + CELL.0 / 2.0, top + CELL.1 / 2.0 + 18.0, &percent(n, total));
+            text(&mut marks, "share middle", left + CELL.0 / 2.0, top + CELL.1 / 2.0 + 18.0, &percent(n, total));
         }
     }
     Panel {

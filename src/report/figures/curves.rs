@@ -28,8 +28,9 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
     Some(Figure {
         id: "curves",
         title: "ROC and precision–recall curves.".to_owned(),
-        caption: "Pooled over the predictions of all folds, seeds averaged by pair. The network is bold; of ablations \
-                  and baselines the best three each are drawn, and all are in the numbers."
+        caption: "Pooled over the predictions of all folds, seeds averaged by pair. In brackets: AUROC; AUPRC. The \
+                  network is bold; of ablations and baselines the best three each are drawn, and all are in the \
+                  numbers."
             .to_owned(),
         layout: "two",
         panels,

@@ -9,7 +9,7 @@ use crate::report::numbers::{exact, interval, p_value, rounded, shortened, value
 use crate::report::plot::{Frame, Panel, Plot};
 use crate::report::tsv::Tsv;
 
-const ROW: f64 = 23.0;
+const ROW: f64 = 26.0;
 const TOP: f64 = 8.0;
 const LETTERS: usize = 24;
 
@@ -20,6 +20,8 @@ struct Row {
     interval: Option<(f64, f64)>,
     folds: Vec<f64>,
     class: &'static str,
+    /// True for the network itself.
+    strong: bool,
     /// True where a thin rule above sets the row apart.
     apart: bool,
 }
@@ -54,6 +56,7 @@ pub fn models(evaluation: &Evaluation) -> Option<Figure> {
             interval: score.interval,
             folds: score.values.iter().flatten().flatten().copied().filter(|v| v.is_finite()).collect(),
             class: role_name(model.role),
+            strong: model.role == Role::Network,
             apart: last_role.is_some_and(|role| role != model.role),
         });
         last_role = Some(model.role);
@@ -66,8 +69,8 @@ pub fn models(evaluation: &Evaluation) -> Option<Figure> {
     Some(Figure {
         id: "forest",
         title: format!("{title}."),
-        caption: "Large mark: all predictions pooled; line: 95 % bootstrap interval over groups; small dots: single \
-                  folds of all seeds. The vertical lines show the network and a guess."
+        caption: "Large mark: all predictions pooled; line: 95 % bootstrap interval over groups; small dots below: \
+                  single folds of all seeds. The vertical lines show the network and a guess."
             .to_owned(),
         layout: "one",
         panels: vec![draw(&title, &rows, &metric, &[(main, "reference main"), (metric.chance, "reference")])],
@@ -103,6 +106,7 @@ pub fn differences(evaluation: &Evaluation) -> Option<Figure> {
             interval: Some(c.interval),
             folds: Vec::new(),
             class: if excludes_zero { "network" } else { "control" },
+            strong: false,
             apart: false,
         });
     }
@@ -158,12 +162,12 @@ fn draw_row(plot: &mut Plot, row: &Row, y: f64) {
     if row.apart {
         plot.segment("rule", (0.0, y - ROW / 2.0), (frame.width, y - ROW / 2.0));
     }
-    let strong = if row.class == "network" { "label strong end" } else { "label end" };
+    let strong = if row.strong { "label strong end" } else { "label end" };
     plot.label(strong, (frame.left - 10.0, y + 4.0), &shortened(&row.name, LETTERS));
     plot.label("figure", (frame.right + 10.0, y + 4.0), &row.value.map_or_else(|| value(None), rounded));
     for &fold in &row.folds {
         let x = plot.x.at(fold);
-        plot.marks.leaf("circle", &[("class", &"fold"), ("cx", &Px(x)), ("cy", &Px(y)), ("r", &1.7)]);
+        plot.marks.leaf("circle", &[("class", &"fold"), ("cx", &Px(x)), ("cy", &Px(y + 8.0)), ("r", &1.6)]);
     }
     if let Some((low, high)) = row.interval.filter(|(low, high)| low.is_finite() && high.is_finite()) {
         let (from, to) = (plot.x.at(low), plot.x.at(high));

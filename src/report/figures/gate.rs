@@ -31,7 +31,7 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
             let empty = [blank(), blank(), blank(), blank()];
             numbers.row(&[&["interaction".to_owned()], empty.as_slice(), &cells].concat());
         }
-        panels.push(histogram::panel("Per interaction", "Share of the partner", "Test pairs", bins));
+        panels.push(histogram::panel(Frame::PANEL, "Per interaction", "Share of the partner", "Test pairs", bins));
     }
     if panels.is_empty() {
         return None;

@@ -27,7 +27,7 @@ pub fn data(evaluation: &Evaluation) -> Option<Figure> {
         panels.push(if name == "label" && binary && histogram.counts.len() == 2 {
             two_classes(title, histogram)
         } else {
-            panel(title, x_label, if name == "label" { "Pairs" } else { "Entities" }, histogram)
+            panel(Frame::COMPACT, title, x_label, if name == "label" { "Pairs" } else { "Entities" }, histogram)
         });
     }
     (!panels.is_empty()).then(|| Figure {
@@ -62,14 +62,14 @@ pub fn is_drawable(histogram: &Histogram) -> bool {
 }
 
 /// One histogram; bins of growing width get a logarithmic axis.
-pub fn panel(title: &str, x_label: &str, y_label: &str, histogram: &Histogram) -> Panel {
+pub fn panel(frame: Frame, title: &str, x_label: &str, y_label: &str, histogram: &Histogram) -> Panel {
     let edges = &histogram.edges;
     let (low, high) = (edges[0], edges[edges.len() - 1]);
     let width = |i: usize| edges[i + 1] - edges[i];
     let grows = low > 0.0 && width(edges.len() - 2) > 4.0 * width(0);
     let x = if grows { Axis::log(x_label, low, high) } else { Axis::fixed(x_label, low, high, 5) };
     let y = counts_axis(y_label, histogram);
-    let mut plot = Plot::new(Frame::PANEL, &x, &y);
+    let mut plot = Plot::new(frame, &x, &y);
     for (edges, &n) in edges.windows(2).zip(&histogram.counts) {
         let title = format!("{} to {}: {}", value(edges[0]), value(edges[1]), count(n));
         let sides = (plot.x.at(edges[0]), plot.x.at(edges[1]));
@@ -83,10 +83,10 @@ pub fn panel(title: &str, x_label: &str, y_label: &str, histogram: &Histogram) -
 /// Counts of label 0 and label 1 as two named bars.
 fn two_classes(title: &str, histogram: &Histogram) -> Panel {
     let x = Axis { ticks: vec![0.0, 1.0], ..Axis::fixed("Label", -0.6, 1.6, 2) };
-    let mut plot = Plot::new(Frame::PANEL, &x, &counts_axis("Pairs", histogram));
+    let mut plot = Plot::new(Frame::COMPACT, &x, &counts_axis("Pairs", histogram));
     for (label, &n) in histogram.counts.iter().enumerate() {
         let (from, to) = (plot.x.at(label as f64 - 0.32), plot.x.at(label as f64 + 0.32));
-        let class = if label == 1 { "bar strong" } else { "bar" };
+        let class = if label == 1 { "bar" } else { "bar plain" };
         bar(&mut plot, class, &format!("label {label}: {}", count(n)), (from, to), n);
         let above = plot.y.at(n as f64) - 7.0;
         plot.label("number middle", (f64::midpoint(from, to), above.max(24.0)), &count(n));

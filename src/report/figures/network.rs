@@ -112,7 +112,8 @@ fn panel(study: &CaseStudy, edges: &[&CaseEdge], predicted: bool) -> Panel {
     }
     for (i, edge) in edges.iter().enumerate() {
         node(&mut marks, edge, place(i, RADIUS));
-        partner_name(&mut marks, edge, place(i, RADIUS + 11.0), edges.len());
+        let strong = predicted && is_wrong(edge);
+        partner_name(&mut marks, &edge.partner, place(i, RADIUS + 11.0), (edges.len() > 44, strong));
     }
     centre_name(&mut marks, &study.rna, centre);
     let n_wrong = edges.iter().filter(|edge| is_wrong(edge)).count();
@@ -139,18 +140,18 @@ fn node(marks: &mut Markup, edge: &CaseEdge, (x, y, _): (f64, f64, f64)) {
 }
 
 /// The name runs outwards along its spoke and is never upside down.
-fn partner_name(marks: &mut Markup, edge: &CaseEdge, (x, y, angle): (f64, f64, f64), n_partners: usize) {
+fn partner_name(marks: &mut Markup, name: &str, (x, y, angle): (f64, f64, f64), (dense, strong): (bool, bool)) {
     let degrees = angle.to_degrees();
     let (turn, side) = if angle.cos() < -1e-9 { (degrees + 180.0, "end") } else { (degrees, "start") };
     let turned = format!("rotate({} {} {})", Px(turn), Px(x), Px(y));
-    let dense = if n_partners > 44 { " dense" } else { "" };
-    let wrong = if is_wrong(edge) { " strong" } else { "" };
-    let class = format!("partner {side}{dense}{wrong}");
+    let dense = if dense { " dense" } else { "" };
+    let strong = if strong { " strong" } else { "" };
+    let class = format!("partner {side}{dense}{strong}");
     let place: Attributes =
         &[("class", &class), ("x", &Px(x)), ("y", &Px(y)), ("dy", &"0.35em"), ("transform", &turned)];
     marks.element("text", place, |text| {
-        text.words("title", &[], &edge.partner);
-        text.text(shortened(&edge.partner, LETTERS));
+        text.words("title", &[], name);
+        text.text(shortened(name, LETTERS));
     });
 }
 

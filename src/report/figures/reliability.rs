@@ -31,7 +31,8 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
         id: "reliability",
         title: "Reliability.".to_owned(),
         caption: format!(
-            "Share of true interactions among the pairs of each probability bin; bars: pairs in the bin.{ece}"
+            "Share of true interactions among the pairs of each probability bin; bars: pairs in the bin, at most {}.{ece}",
+            count(bins.iter().map(|bin| bin.2).max().unwrap_or(0))
         ),
         layout: "one",
         panels: vec![panel(series.label, bins)],
@@ -56,9 +57,8 @@ fn panel(label: &str, bins: &[(f64, f64, usize)]) -> Panel {
         let height = (STRIP * n as f64 / most as f64).max(1.0);
         let x = plot.x.at(probability);
         let title = format!("{} near {}", counted(n, "pair"), value(probability));
-        plot.block("bar", &title, (x - 6.0, whole.bottom), (x + 6.0, whole.bottom - height));
+        plot.block("bar plain", &title, (x - 6.0, whole.bottom), (x + 6.0, whole.bottom - height));
     }
-    plot.label("note end", (whole.left - 6.0, whole.bottom - STRIP + 4.0), &count(most));
     plot.line("reference", (0.0, 0.0), (1.0, 1.0));
     let points: Vec<(f64, f64)> = bins.iter().map(|&(probability, fraction, _)| (probability, fraction)).collect();
     plot.curve("series main", label, &points);

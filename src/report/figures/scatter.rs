@@ -29,7 +29,7 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
                 .into_iter()
                 .filter_map(|label| Some(format!("{label} {}", value(overall(by_label(s.scores?, label)?)))))
                 .collect::<Vec<_>>()
-                .join("   ");
+                .join(", ");
             panel(s.label, &note, &axis, &s.curves.scatter)
         })
         .collect();
@@ -54,7 +54,7 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
 /// One scatter plot with the identity line.
 pub fn panel(title: &str, note: &str, axis: &Axis, points: &[(f64, f64)]) -> Panel {
     let named = |label: &str| Axis { label: label.to_owned(), ..axis.clone() };
-    let mut plot = Plot::new(Frame::SQUARE, &named("Measured"), &named("Predicted"));
+    let mut plot = Plot::new(Frame::COMPACT_SQUARE, &named("Measured"), &named("Predicted"));
     plot.line("reference", (axis.low, axis.low), (axis.high, axis.high));
     plot.cloud("cloud", points);
     plot.label("note halo", (plot.frame.left + 8.0, plot.frame.top + 16.0), note);
