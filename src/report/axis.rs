@@ -135,6 +135,9 @@ fn opened(low: f64, high: f64) -> (f64, f64) {
     if !low.is_finite() || !high.is_finite() {
         return (0.0, 1.0);
     }
+    // Beyond these, differences and powers of ten overflow or vanish.
+    let inside = |v: f64| if v.abs() < 1e-290 { 0.0 } else { v.clamp(-1e300, 1e300) };
+    let (low, high) = (inside(low.min(high)), inside(high.max(low)));
     if high - low > 1e-12 * low.abs().max(high.abs()) {
         return (low, high);
     }
@@ -188,8 +191,15 @@ mod tests {
 
     #[test]
     fn odd_domains_stay_usable() {
-        for values in [vec![], vec![f64::NAN], vec![3.0], vec![0.0, 0.0], vec![f64::INFINITY, 1.0], vec![1e300, -1e300]]
-        {
+        for values in [
+            vec![],
+            vec![f64::NAN],
+            vec![3.0],
+            vec![0.0, 0.0],
+            vec![f64::INFINITY, 1.0],
+            vec![f64::MAX, f64::MIN],
+            vec![1e-310, 5e-324],
+        ] {
             let axis = Axis::around("", values.clone(), 5);
             assert!(axis.low < axis.high, "{values:?}");
             assert!(axis.ticks.iter().all(|tick| tick.is_finite()), "{values:?}");

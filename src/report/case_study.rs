@@ -21,7 +21,8 @@ pub fn write(page: &mut Page) {
     let regression = evaluation.setup.task == Task::Regression;
     page.section("case", &title, About::Results, |page| {
         page.figure(network::figure(evaluation));
-        page.wrap("div", &[("class", &"beside case")], |page| {
+        let class = if regression { "beside" } else { "beside case" };
+        page.wrap("div", &[("class", &class)], |page| {
             page.figure(Some(if regression { measured(study) } else { matrix(study) }));
             page.wrap("div", &[], |page| table(page, study, regression));
         });

@@ -5,6 +5,7 @@
 
 mod axis;
 mod case_study;
+mod drawing;
 mod figures;
 mod markup;
 mod metrics;
@@ -18,6 +19,8 @@ mod tables;
 mod tsv;
 mod verdict;
 
+#[cfg(test)]
+mod contrast;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]

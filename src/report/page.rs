@@ -1,10 +1,10 @@
 //! The page: head, banners, numbered sections, figures and tables, and the files that come with it.
 
 use super::RenderedFile;
-use super::figures::{Figure, Key, Swatch};
-use super::markup::{Attributes, Markup, Px};
+use super::drawing;
+use super::figures::Figure;
+use super::markup::{Attributes, Markup};
 use super::numbers::counted;
-use super::plot::Panel;
 use super::tsv::Tsv;
 use crate::data::Task;
 use crate::eval::result::Evaluation;
@@ -96,10 +96,10 @@ impl<'a> Page<'a> {
         self.html.element("figure", &[("id", &format!("figure-{}", figure.id)), ("class", &figure.layout)], |html| {
             html.element("div", &[("class", &format!("panels {}", figure.layout))], |html| {
                 for (i, panel) in figure.panels.iter().enumerate() {
-                    draw(html, panel, &format!("{}-{i}", figure.id), !single);
+                    drawing::panel(html, panel, &format!("{}-{i}", figure.id), !single);
                 }
             });
-            legend(html, &figure.legend);
+            drawing::legend(html, &figure.legend);
             html.element("figcaption", &[], |caption| {
                 caption.words("b", &[], format!("{number}{}", figure.title));
                 caption.text(format!(" {} {note}", figure.caption.trim()));
@@ -267,54 +267,5 @@ fn numbers_link(html: &mut Markup, path: &str) {
     html.element("span", &[("class", &"numbers")], |span| {
         span.text("Numbers: ");
         span.words("a", &[("href", &path)], path);
-    });
-}
-
-fn draw(html: &mut Markup, panel: &Panel, id: &str, titled: bool) {
-    html.element("div", &[("class", &"panel")], |html| {
-        if titled {
-            html.words("p", &[("class", &"panel-title")], &panel.title);
-        }
-        let (title, description) = (format!("{id}-title"), format!("{id}-desc"));
-        let attributes: Attributes = &[
-            ("role", &"img"),
-            ("viewBox", &format!("0 0 {} {}", Px(panel.width), Px(panel.height))),
-            ("width", &Px(panel.width)),
-            ("height", &Px(panel.height)),
-            ("aria-labelledby", &format!("{title} {description}")),
-        ];
-        html.element("svg", attributes, |svg| {
-            svg.words("title", &[("id", &title)], &panel.title);
-            svg.words("desc", &[("id", &description)], &panel.description);
-            svg.trusted(panel.marks.as_str());
-        });
-    });
-}
-
-fn legend(html: &mut Markup, keys: &[Key]) {
-    if keys.is_empty() {
-        return;
-    }
-    html.element("ul", &[("class", &"legend")], |list| {
-        for key in keys {
-            list.element("li", &[], |item| {
-                let (width, start) = if matches!(key.swatch, Swatch::Line(_)) { (28, 0) } else { (12, 8) };
-                let view = format!("{start} 0 {width} 12");
-                let attributes: Attributes =
-                    &[("aria-hidden", &"true"), ("width", &width), ("height", &12), ("viewBox", &view)];
-                item.element("svg", attributes, |svg| match &key.swatch {
-                    Swatch::Line(class) => {
-                        svg.leaf("line", &[("class", class), ("x1", &1), ("y1", &6), ("x2", &27), ("y2", &6)]);
-                    }
-                    Swatch::Dot(class) => svg.leaf("circle", &[("class", class), ("cx", &14), ("cy", &6), ("r", &4.5)]),
-                    Swatch::Square(class) => {
-                        let place: Attributes =
-                            &[("class", class), ("x", &9.5), ("y", &1.5), ("width", &9), ("height", &9)];
-                        svg.leaf("rect", place);
-                    }
-                });
-                item.words("span", &[], &key.text);
-            });
-        }
     });
 }

@@ -65,11 +65,7 @@ fn curves(dice: &mut Dice, name: &str, strength: f64) -> ModelCurves {
     let mut confusion = [0; 4];
     let mut bins = [(0.0, 0, 0); 15];
     for (i, &(score, positive)) in scored.iter().enumerate() {
-        if positive {
-            tp += 1
-        } else {
-            fp += 1
-        }
+        *(if positive { &mut tp } else { &mut fp }) += 1;
         if i % 4 == 0 || i == 799 {
             roc.push((f64::from(fp) / 400.0, f64::from(tp) / 400.0));
             precision_recall.push((f64::from(tp) / 400.0, f64::from(tp) / f64::from(tp + fp)));

@@ -5,7 +5,7 @@ use crate::eval::result::{Evaluation, Role};
 use crate::report::axis::{Axis, extent};
 use crate::report::markup::{Attributes, Px};
 use crate::report::metrics::{Metric, main_metric, main_model, overall};
-use crate::report::numbers::{exact, interval, p_value, rounded, shortened, value};
+use crate::report::numbers::{exact, interval, rounded, shortened, value};
 use crate::report::plot::{Frame, Panel, Plot};
 use crate::report::tsv::Tsv;
 
@@ -113,14 +113,14 @@ pub fn differences(evaluation: &Evaluation) -> Option<Figure> {
     let title = format!("Difference in {}", metric.label);
     let versus = if single { format!("{} minus each other model", label_of(&first.model)) } else { title.clone() };
     let axis = Metric { label: title.clone(), ..metric.clone() };
-    let largest = compared.iter().map(|c| c.p_holm).filter(|p| p.is_finite()).fold(0.0, f64::max);
+    let n_clear = compared.iter().filter(|c| c.p_holm < 0.05).count();
     Some(Figure {
         id: "differences",
         title: format!("Paired differences in {}.", main_metric(evaluation)?.label),
         caption: format!(
-            "{versus}, on the same predictions: pooled difference with its 95 % bootstrap interval over groups. \
-             Largest p after Holm: {}.",
-            p_value(largest)
+            "{versus}, on the same predictions: pooled difference with its 95 % bootstrap interval over groups. Holm p \
+             is below 0.05 in {n_clear} of {}.",
+            compared.len()
         ),
         layout: "one",
         panels: vec![draw(&title, &rows, &axis, &[(Some(0.0), "reference")])],

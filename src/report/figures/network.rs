@@ -13,8 +13,8 @@ use crate::report::tsv::Tsv;
 /// Most partners around the RNA.
 const MOST_PARTNERS: usize = 60;
 const SIDE: f64 = 460.0;
-const RADIUS: f64 = 148.0;
-const LETTERS: usize = 12;
+const RADIUS: f64 = 145.0;
+const LETTERS: usize = 11;
 
 /// The truth and the prediction side by side; `None` without a case study of a binary task.
 pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
