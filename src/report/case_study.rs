@@ -55,7 +55,7 @@ fn measured(study: &CaseStudy) -> Figure {
         id: "case_scatter",
         title: format!("Predicted against measured values of {}.", shortened(&study.rna, 40)),
         caption: study.note.clone(),
-        layout: "one",
+        layout: "snug",
         panels: vec![scatter::panel("Case study", "", &axis, &points)],
         legend: Vec::new(),
         numbers,
@@ -101,7 +101,7 @@ fn rows(table: &mut Markup, edges: &[&CaseEdge], regression: bool, before: usize
             body.element("tr", &[("class", &if wrong { "wrong" } else { "" })], |row| {
                 row.words("td", &[("class", &"n soft")], before + i + 1);
                 let name: Attributes = &[("scope", &"row"), ("class", &"name id"), ("title", &edge.partner)];
-                row.words("th", name, shortened(&edge.partner, 36));
+                row.words("th", name, shortened(&edge.partner, 30));
                 let label = if edge.label.fract() == 0.0 { exact(edge.label) } else { value(edge.label) };
                 row.words("td", &[("class", &"n")], label);
                 row.words("td", &[("class", &"n")], value(edge.probability));
