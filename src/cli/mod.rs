@@ -4,8 +4,13 @@ mod context;
 mod demo;
 mod device;
 mod embed;
+mod evaluate;
+mod evaluation_folder;
 mod output;
+mod pair_input;
 mod progress;
+mod train;
+mod training_flags;
 mod verify;
 
 use std::process::ExitCode;
@@ -29,6 +34,10 @@ pub struct Cli {
 enum Command {
     /// Turn sequences into an embedding store.
     Embed(embed::EmbedArgs),
+    /// Train the fusion network on labelled pairs.
+    Train(train::TrainArgs),
+    /// Cross-validate the network beside every baseline, and write the report.
+    Evaluate(evaluate::EvaluateArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
 }
@@ -36,6 +45,8 @@ enum Command {
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
     match command {
         Command::Embed(args) => embed::run(args, context),
+        Command::Train(args) => train::run(args, context),
+        Command::Evaluate(args) => evaluate::run(args, context),
         Command::Verify(args) => verify::run(args, context),
     }
 }
@@ -55,6 +66,19 @@ pub fn command_tree() -> clap::Command {
             .mut_subcommands(with_environment)
     }
     with_environment(Cli::command())
+}
+
+/// The command line as it was given, for reports.
+pub fn command_line() -> String {
+    let quoted = |argument: String| {
+        if argument.contains([' ', '\'', '"', '$', '*']) {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        } else {
+            argument
+        }
+    };
+    let arguments = std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
+    ["biollmnet".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 /// Parses the arguments, runs the command and turns its outcome into the exit code.

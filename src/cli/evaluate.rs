@@ -1,0 +1,211 @@
+//! `biollmnet evaluate`.
+
+use std::path::PathBuf;
+
+use biollmnet::data::folds::{Clusters, FoldOptions, Plan, SplitKind, read_clusters, read_folds};
+use biollmnet::data::{Columns, Dataset, Side};
+use biollmnet::error::{Error, Result};
+use biollmnet::eval::assemble::{Labels, evaluate};
+use biollmnet::eval::result::DataOverview;
+use biollmnet::eval::run::{Protocol, Request};
+use biollmnet::files::output_folder::OutputFolder;
+use biollmnet::models::fusion::Fusion;
+use clap::{Args, ValueEnum};
+
+use super::evaluation_folder;
+use super::pair_input::{JoinedPairs, PairInput, load_labelled};
+use super::training_flags::TrainingFlags;
+use super::{Context, Outcome};
+
+/// Arguments of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    #[command(flatten)]
+    input: PairInput,
+    /// The folder to write: metrics.json, predictions.tsv, report.html, figures/.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    training: TrainingFlags,
+    /// honest: nothing is chosen on a test fold; paper: the published recipe, optimistic.
+    #[arg(long, value_enum, default_value_t = ProtocolFlag::Honest)]
+    protocol: ProtocolFlag,
+    /// What test and training pairs must not share.
+    #[arg(long, value_enum, default_value_t = SplitFlag::Random)]
+    split: SplitFlag,
+    /// Folds.
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    folds: usize,
+    /// Seeds 0 … N−1: each draws its own folds and starts its own networks.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Folds from a file with the columns row0, rna_id, partner_id, s0_fold, s0_val_in, …
+    #[arg(long, value_name = "TSV", conflicts_with_all = ["hold_out", "test_pairs"])]
+    folds_file: Option<PathBuf>,
+    /// Fusions to compare, the one that is judged first [default: the preset's, then the others].
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    fusion: Vec<Fusion>,
+    /// Train on all other pairs and test on those of one entity: rna=ID or partner=ID.
+    #[arg(long, value_name = "SIDE=ID", conflicts_with = "test_pairs")]
+    hold_out: Option<HoldOut>,
+    /// Test on the pairs of another set.
+    #[arg(long, value_name = "TSV")]
+    test_pairs: Option<PathBuf>,
+    /// Store of the RNAs of --test-pairs [default: that of --rna].
+    #[arg(long, value_name = "STORE", requires = "test_pairs")]
+    test_rna: Option<PathBuf>,
+    /// Store of the partners of --test-pairs [default: that of --partner].
+    #[arg(long, value_name = "STORE", requires = "test_pairs")]
+    test_partner: Option<PathBuf>,
+    /// Columns of --test-pairs [default: those of --columns].
+    #[arg(long, value_name = "COLUMNS", requires = "test_pairs")]
+    test_columns: Option<Columns>,
+    /// Clusters of similar sequences, representative TAB member: kept together by the disjoint splits and intervals.
+    #[arg(long, value_name = "TSV")]
+    clusters: Option<PathBuf>,
+    /// Heading of the report [default: from the name of the pairs file].
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Replace a finished evaluation.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProtocolFlag {
+    Honest,
+    Paper,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SplitFlag {
+    Random,
+    Rna,
+    Partner,
+    Both,
+}
+
+/// One held-out entity.
+#[derive(Debug, Clone)]
+struct HoldOut {
+    side: Side,
+    id: String,
+}
+
+impl std::str::FromStr for HoldOut {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (side, id) = text.split_once('=').ok_or("write it as rna=ID or partner=ID")?;
+        let side = match side {
+            "rna" => Side::Rna,
+            "partner" => Side::Partner,
+            other => return Err(format!("'{other}' is neither rna nor partner")),
+        };
+        Ok(Self { side, id: id.to_owned() })
+    }
+}
+
+/// Evaluates and writes the folder.
+pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
+    let config = args.training.config()?;
+    // The folder is taken first: a long evaluation must not end at a place that cannot be written.
+    let folder = OutputFolder::create(&args.out, evaluation_folder::KIND, args.force)?;
+    let pairs = args.input.load(context)?;
+    let test = args.test_data(context)?;
+    let clusters = args.clusters.as_deref().map(|path| read_clusters(path, &pairs.data)).transpose()?;
+    let options = FoldOptions {
+        seeds: (0..args.seeds).collect(),
+        folds: args.folds,
+        split: match args.split {
+            SplitFlag::Random => SplitKind::Random,
+            SplitFlag::Rna => SplitKind::Rna,
+            SplitFlag::Partner => SplitKind::Partner,
+            SplitFlag::Both => SplitKind::Both,
+        },
+        inner: config.inner,
+    };
+    let test_set = test.as_ref().map(|test| &test.data);
+    let (plan, split) = args.plan(&pairs.data, test_set, &options, clusters.as_ref())?;
+    plan.warnings.iter().for_each(|warning| context.note(format!("warning: {warning}")));
+    let fusions = fusions(&args.fusion, config.network.fusion)?;
+    let request = Request {
+        data: &pairs.data,
+        test: test_set,
+        plan: &plan,
+        config: &config,
+        fusions: &fusions,
+        protocol: if args.protocol == ProtocolFlag::Honest { Protocol::Honest } else { Protocol::Paper },
+    };
+    let labels = Labels {
+        title: args.title.clone().unwrap_or_else(|| args.input.title()),
+        command: super::command_line(),
+        synthetic: false,
+        split,
+        case_rna: args.hold_out.as_ref().filter(|hold_out| hold_out.side == Side::Rna).map(|h| h.id.clone()),
+    };
+    let overview = overview(&pairs, test_set);
+    let (evaluation, runs) = evaluate(&request, clusters.as_ref(), &labels, overview, context.progress.as_ref())?;
+    evaluation_folder::write(folder, &request, &evaluation, &runs, &pairs.table)?;
+    evaluation_folder::print_summary(&evaluation, &args.out, context)?;
+    let rejected = pairs.table.rejects.len() + test.map_or(0, |test| test.table.rejects.len());
+    Ok(Outcome::from_rejected(rejected))
+}
+
+/// The given fusions, or `main` and then the others.
+fn fusions(given: &[Fusion], main: Fusion) -> Result<Vec<Fusion>> {
+    let all = [Fusion::Static, Fusion::Input, Fusion::Concat, Fusion::Average];
+    if given.is_empty() {
+        return Ok([main].into_iter().chain(all.into_iter().filter(|&f| f != main)).collect());
+    }
+    let repeated = given.iter().enumerate().find(|(i, fusion)| given[..*i].contains(fusion));
+    match repeated {
+        Some((_, fusion)) => {
+            Err(Error::usage(format!("--fusion names {} twice", fusion.name()), "name each fusion once"))
+        }
+        None => Ok(given.to_vec()),
+    }
+}
+
+/// What the data says about itself, with what only the reader knows.
+pub fn overview(pairs: &JoinedPairs, test: Option<&Dataset>) -> DataOverview {
+    let rejected = pairs.table.rejected_by_reason().into_iter().map(|(why, n)| (why.to_owned(), n)).collect();
+    DataOverview { rejected, ..DataOverview::of(&pairs.data, test) }
+}
+
+impl EvaluateArgs {
+    fn test_data(&self, context: &Context) -> Result<Option<JoinedPairs>> {
+        let Some(pairs) = &self.test_pairs else { return Ok(None) };
+        let columns = self.test_columns.as_ref().or(self.input.columns.as_ref());
+        let rna = self.test_rna.as_deref().unwrap_or(&self.input.rna);
+        let partner = self.test_partner.as_deref().unwrap_or(&self.input.partner);
+        load_labelled(pairs, columns, rna, partner, context).map(Some)
+    }
+
+    /// The plan, and the split in words.
+    fn plan(
+        &self,
+        data: &Dataset,
+        test: Option<&Dataset>,
+        options: &FoldOptions,
+        clusters: Option<&Clusters>,
+    ) -> Result<(Plan, String)> {
+        if let Some(test) = test {
+            if (test.task, test.n_labels()) != (data.task, data.n_labels()) {
+                return Err(Error::data(
+                    format!("training labels are {:?}, test labels {:?}", data.task, test.task),
+                    "use the same kind of label in both sets",
+                ));
+            }
+            return Ok((Plan::train_test(data, test, options)?, "train→test".to_owned()));
+        }
+        if let Some(HoldOut { side, id }) = &self.hold_out {
+            let name = if *side == Side::Rna { "rna" } else { "partner" };
+            return Ok((Plan::hold_out(data, *side, id, options)?, format!("hold-out {name}={id}")));
+        }
+        let plan = match &self.folds_file {
+            Some(path) => read_folds(path, data, options)?,
+            None => Plan::cross_validation(data, options, clusters)?,
+        };
+        Ok((plan, options.split.as_str().to_owned()))
+    }
+}
