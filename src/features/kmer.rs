@@ -45,7 +45,7 @@ impl Window {
     fn push(&mut self, letter: u8) -> usize {
         self.0 = (self.0 << 2) & LAST_FOUR | CODES[usize::from(letter)];
         let broken = usize::from(self.0 >= OTHER);
-        (self.0 & 0xff) as usize | broken * DIM
+        (self.0 & 0xff) as usize | (broken * DIM)
     }
 }
 
