@@ -14,21 +14,39 @@ const DIM: usize = 256;
 pub struct Kmer;
 
 /// Of each letter the code `0..4`, and [`OTHER`] for what is not a base.
-static CODES: [u16; 256] = codes();
-/// Marks a letter that is not a base; above the two bits of a code, so that both can be shifted together.
-const OTHER: u16 = 0x100;
+static CODES: [u32; 256] = codes();
+/// Marks a letter that is not a base; far enough above the codes for both to be shifted together.
+const OTHER: u32 = 1 << 16;
+/// Of a shifted state: the codes of the last four letters, and their marks but for the newest.
+const LAST_FOUR: u32 = 0xff | OTHER << 2 | OTHER << 4 | OTHER << 6;
 
-const fn codes() -> [u16; 256] {
+const fn codes() -> [u32; 256] {
     let mut codes = [OTHER; 256];
     let bases = [b'A', b'C', b'G', b'T', b'U'];
     let mut i = 0;
     while i < bases.len() {
-        let code = if i < 4 { i as u16 } else { 3 };
+        let code = if i < 4 { i as u32 } else { 3 };
         codes[bases[i] as usize] = code;
         codes[bases[i].to_ascii_lowercase() as usize] = code;
         i += 1;
     }
     codes
+}
+
+/// The last four letters: their codes in bits 0 to 7, their marks in bits 16, 18, 20 and 22.
+struct Window(u32);
+
+impl Window {
+    /// Before the first letter; no window is whole until four bases have come.
+    const EMPTY: Self = Self(OTHER | OTHER << 2 | OTHER << 4 | OTHER << 6);
+
+    /// Takes in the next letter. The index of the 4-mer, or one from `DIM` on, which nobody reads, while one of the
+    /// last four letters is not a base.
+    fn push(&mut self, letter: u8) -> usize {
+        self.0 = (self.0 << 2) & LAST_FOUR | CODES[usize::from(letter)];
+        let broken = usize::from(self.0 >= OTHER);
+        (self.0 & 0xff) as usize | (broken * DIM)
+    }
 }
 
 impl SequenceEncoder for Kmer {
@@ -45,18 +63,21 @@ impl SequenceEncoder for Kmer {
     }
 
     fn encode(&self, sequence: &[u8], out: &mut [f32]) {
-        // Two histograms, taken in turn, since a repeated window would otherwise wait for its own last store.
-        // Of each the upper half takes the windows that hold something other than bases.
         let mut counts = [[0u32; 2 * DIM]; 2];
-        for (turn, window) in sequence.windows(4).enumerate() {
-            let code = |i: usize| CODES[usize::from(window[i])];
-            let index = code(0) << 6 | code(1) << 4 | code(2) << 2 | code(3);
-            // Marks end up in bits 8 to 14; any of them sends the window to the upper half.
-            let upper = usize::from(index > 0xff) << 8;
-            counts[turn & 1][usize::from(index & 0xff) | upper] += 1;
+        let [left_counts, right_counts] = &mut counts;
+        // Both halves of the windows at once, each with its own histogram: neither waits for the other's last step.
+        let half = sequence.len().saturating_sub(3) / 2;
+        let (left, right) = (&sequence[..sequence.len().min(half + 3)], &sequence[half..]);
+        let (mut left_window, mut right_window) = (Window::EMPTY, Window::EMPTY);
+        for (&l, &r) in left.iter().zip(right) {
+            left_counts[left_window.push(l)] += 1;
+            right_counts[right_window.push(r)] += 1;
         }
-        let [even, odd] = &counts;
-        let totals = || even[..DIM].iter().zip(&odd[..DIM]).map(|(a, b)| a + b);
+        // An odd number of windows leaves the right half one more.
+        for &r in &right[left.len()..] {
+            right_counts[right_window.push(r)] += 1;
+        }
+        let totals = || left_counts[..DIM].iter().zip(&right_counts[..DIM]).map(|(a, b)| a + b);
         write_frequencies(totals(), totals().sum(), out);
     }
 }

@@ -44,7 +44,8 @@ fn defined_by(name: &str, definition: &str) -> EncoderIdentity {
 fn write_frequencies(counts: impl Iterator<Item = u32>, n_windows: u32, out: &mut [f32]) {
     let scale = f64::from(n_windows.max(1));
     for (value, count) in out.iter_mut().zip(counts) {
-        *value = (f64::from(count) / scale) as f32;
+        // Signed, since that conversion has an instruction of its own; records stay far below 2³¹ letters.
+        *value = (f64::from(count.cast_signed()) / scale) as f32;
     }
 }
 
