@@ -3,6 +3,7 @@
 //! Data and scores are read in place; where they are absent the tests say so and pass.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use biollmnet::data::{Dataset, Entities, FoldOptions, MemoryVectors, Pair, Plan,
 use biollmnet::eval::baselines::{Baseline, all};
 use biollmnet::features::{Kmer, SequenceEncoder, Triad};
 use biollmnet::metrics::{binary_metrics, regression_metrics};
+use biollmnet::seq::digest_hex;
 use biollmnet::seq::fasta::Reader;
-use biollmnet::seq::{Alphabet, digest_hex};
 
 /// The other implementation breaks ties between RNAs of one sequence by rounding, which moves ranking metrics by up
 /// to 7e-4; everything else agrees to the five decimals that it prints.
@@ -28,7 +29,7 @@ fn shared() -> Option<PathBuf> {
     present.then_some(folder)
 }
 
-/// The entities of a FASTA file that `used` names, embedded by `encoder`.
+/// The entities of a FASTA file, embedded by `encoder`.
 fn entities(path: &Path, encoder: &dyn SequenceEncoder) -> Entities {
     let (mut ids, mut length, mut digest, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for record in Reader::open(path, encoder.alphabet()).unwrap() {
@@ -205,7 +206,7 @@ fn compare(
             let expected = &reference[&key(metric)];
             let worst =
                 found[metric].iter().zip(expected).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f64::max);
-            line += &format!(" {metric} {worst:.1e}");
+            write!(line, " {metric} {worst:.1e}").unwrap();
             if worst > TOLERANCE || found[metric].len() != expected.len() {
                 complaints.push(format!("{set} {name} {metric}: {:?} instead of {expected:?}", found[metric]));
             }

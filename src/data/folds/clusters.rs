@@ -1,11 +1,13 @@
 //! Clusters of similar sequences from a tool such as `MMseqs2`, in place of groups of identical ones.
 
+use std::io::Read;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
 use crate::data::{Dataset, Entities};
 use crate::error::{Error, Result};
+use crate::files::input::Input;
 
 /// Cluster number of every entity; entities of one sequence are always in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,8 @@ pub struct Clusters {
 /// # Errors
 /// The file cannot be read, a line has fewer than two columns, or no id is known.
 pub fn read_clusters(path: &Path, data: &Dataset) -> Result<Clusters> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let mut text = String::new();
+    Input::open(path)?.read_to_string(&mut text).map_err(Error::io("read", path))?;
     let mut links = Vec::new();
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let mut columns = line.split('\t').map(str::trim);

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::{ABSENT, FoldOptions, Plan, SeedFolds, Split, SplitKind, draw, without};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::files::input::Input;
 
 const LAYOUT: &str =
     "the columns are row0, rna_id, partner_id and, per seed K, sK_fold, sK_val_in, sK_coldrna, sK_coldprot";
@@ -85,7 +86,7 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn read(path: &'a Path, data: &Dataset) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+        let file = Input::open(path)?;
         let malformed = |error: csv::Error| Error::format(path, error.to_string(), LAYOUT);
         let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).from_reader(file);
         let header = reader.headers().map_err(malformed)?.clone();

@@ -83,6 +83,7 @@ impl Matrix {
 }
 
 /// `Σ a·b`.
+#[expect(clippy::inline_always, reason = "it must become part of the caller's instruction set")]
 #[inline(always)]
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; LANES];
@@ -98,6 +99,7 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// `out += s·row`.
+#[expect(clippy::inline_always, reason = "it must become part of the caller's instruction set")]
 #[inline(always)]
 pub(super) fn add_scaled(out: &mut [f64], s: f64, row: &[f64]) {
     for (out, &value) in out.iter_mut().zip(row) {

@@ -32,7 +32,8 @@ pub trait Baseline: Sync + Send {
     /// Fits on `train_rows` of `train` and predicts `test_rows` of `test`, by the first label column.
     ///
     /// Logits in classification (class threshold 0), values in regression. The two data sets may be different ones;
-    /// their entities are matched by id or by sequence digest. Labels of `test` are not read.
+    /// their entities are matched by id or by sequence digest. Labels of `test` are not read; those of `train_rows`
+    /// must be known.
     ///
     /// # Errors
     /// The vectors of the two sets differ in width.
