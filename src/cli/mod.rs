@@ -3,6 +3,8 @@
 mod context;
 mod device;
 mod embed;
+mod export;
+mod import_vectors;
 mod output;
 mod progress;
 mod verify;
@@ -28,6 +30,10 @@ pub struct Cli {
 enum Command {
     /// Turn sequences into an embedding store.
     Embed(embed::EmbedArgs),
+    /// Make a store of vectors that were made elsewhere.
+    ImportVectors(import_vectors::ImportVectorsArgs),
+    /// Write a store for other tools.
+    Export(export::ExportArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
 }
@@ -35,6 +41,8 @@ enum Command {
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
     match command {
         Command::Embed(args) => embed::run(args, context),
+        Command::ImportVectors(args) => import_vectors::run(args, context),
+        Command::Export(args) => export::run(args, context),
         Command::Verify(args) => verify::run(args, context),
     }
 }

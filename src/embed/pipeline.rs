@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
-use super::store::{Detail, Dtype, Flags, NewRecord, Status, Store, StoreOptions, StoreSummary, StoreWriter};
+use super::store::{Detail, DigestOf, Dtype, Flags, NewRecord, Status, Store, StoreOptions, StoreSummary, StoreWriter};
 use crate::error::Result;
 use crate::features::SequenceEncoder;
 use crate::files::digest::digest_file;
@@ -96,6 +96,7 @@ pub fn embed(
         modality: encoder.alphabet().name().to_owned(),
         dtype: options.dtype,
         dim: encoder.dim(),
+        digest_of: DigestOf::Sequence,
         origin: json!({
             "input": input_digest,
             "unknown": if options.unknown == UnknownLetters::Keep { "unk" } else { "error" },

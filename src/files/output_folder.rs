@@ -192,7 +192,7 @@ fn lock(path: &Path) -> Result<Option<File>> {
 }
 
 /// Every file below `folder`, as paths relative to the first call's folder.
-pub(super) fn list_files(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
+pub(crate) fn list_files(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
         let name = entry.file_name();
