@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::store::{Dtype, Store};
+use super::store::{Dtype, Store, system_error};
 use crate::data::VectorSource;
 use crate::error::{Error, Result};
 use crate::files::AtomicFile;
@@ -117,9 +117,9 @@ fn write_csv(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Pr
 }
 
 fn write_parquet(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Progress) -> Result<()> {
-    let failed = |e: ParquetError| match e {
-        ParquetError::External(e) => Error::io("write", out)(std::io::Error::other(e)),
-        other => Error::format(out, other.to_string(), "choose another format"),
+    let failed = |e: ParquetError| match system_error(e) {
+        Ok(e) => Error::io("write", out)(e),
+        Err(other) => Error::format(out, other.to_string(), "choose another format"),
     };
     let schema = parse_message_type(
         "message vectors { required binary id (UTF8);

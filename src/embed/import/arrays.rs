@@ -10,6 +10,7 @@ use super::ImportOptions;
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::files::input::Input;
+use crate::files::mapped::map;
 use crate::weights::elements::ArrayView;
 use crate::weights::npy::{self, Npy};
 
@@ -17,7 +18,7 @@ use crate::weights::npy::{self, Npy};
 const MOST_EXPANSION: u64 = 1032;
 
 pub(super) fn import_npy(source: &Path, options: &ImportOptions, sink: &mut Sink) -> Result<()> {
-    let bytes = std::fs::read(source).map_err(Error::io("read", source))?;
+    let bytes = map(source)?;
     match npy::parse(source, &bytes)? {
         Npy::Numbers(array) => push_all(source, &array, &ids_of(source, options)?, sink),
         Npy::Strings(_) => Err(Error::format(source, "it holds text, not numbers", "name the file of the vectors")),

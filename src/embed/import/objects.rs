@@ -5,12 +5,13 @@ use std::path::Path;
 use super::RowPooling;
 use super::sink::Sink;
 use crate::error::{Error, Result};
+use crate::files::mapped::map;
 use crate::files::output_folder::list_files;
 use crate::weights::pickle::{Pickle, View};
 use crate::weights::torch_zip::TorchFile;
 
 pub(super) fn import_pickle(source: &Path, sink: &mut Sink) -> Result<()> {
-    let bytes = std::fs::read(source).map_err(Error::io("read", source))?;
+    let bytes = map(source)?;
     let pickle = Pickle::read(source, &bytes)?;
     import_dict(source, pickle.root(), None, sink)
 }
