@@ -21,3 +21,4 @@ pub mod report;
 pub mod screen;
 pub mod seq;
 pub mod train;
+pub mod weights;

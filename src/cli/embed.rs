@@ -49,10 +49,22 @@ pub struct EmbedArgs {
     force: bool,
 }
 
+/// `--dtype`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DtypeFlag {
+pub enum DtypeFlag {
+    /// Half precision.
     F16,
+    /// Single precision.
     F32,
+}
+
+impl From<DtypeFlag> for Dtype {
+    fn from(flag: DtypeFlag) -> Self {
+        match flag {
+            DtypeFlag::F16 => Self::F16,
+            DtypeFlag::F32 => Self::F32,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,18 +79,34 @@ enum LongFlag {
     Truncate,
 }
 
+/// `--modality`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Modality {
+pub enum Modality {
+    /// RNA sequences.
     Rna,
+    /// Protein sequences.
     Protein,
+    /// Small molecules.
     Molecule,
+}
+
+impl Modality {
+    /// Its name in stores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rna => "rna",
+            Self::Protein => "protein",
+            Self::Molecule => "molecule",
+        }
+    }
 }
 
 /// Embeds the input and prints one summary.
 pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     let encoder = choose_encoder(args)?;
     let options = EmbedOptions {
-        dtype: if args.dtype == Some(DtypeFlag::F16) { Dtype::F16 } else { Dtype::F32 },
+        // Counts over windows are exact baselines: they keep the precision that they have.
+        dtype: args.dtype.map_or(Dtype::F32, Dtype::from),
         unknown: if args.unknown == UnknownFlag::Error { UnknownLetters::Refuse } else { UnknownLetters::Keep },
         max_length: args.max_length.map(|n| n as usize),
         long: if args.long == LongFlag::Truncate { LongSequences::Truncate } else { LongSequences::Refuse },
@@ -112,7 +140,7 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     }
 }
 
-/// `STORE: 10 records, 8 distinct sequences, 2 refused (2 duplicate-id; STORE/rejects.tsv)`.
+/// `STORE: 10 records, 8 distinct vectors, 2 refused (2 duplicate-id; listed in STORE/rejects.tsv)`.
 pub fn describe(summary: &StoreSummary) -> String {
     let shown = summary.path.display();
     let refused = match summary.n_refused() {
@@ -140,10 +168,9 @@ fn choose_encoder(args: &EmbedArgs) -> Result<Box<dyn SequenceEncoder>> {
         ));
     }
     let fixed = encoder.alphabet().name();
-    let wanted = args.modality.and_then(|m| m.to_possible_value());
-    match wanted {
-        Some(wanted) if wanted.get_name() != fixed => Err(Error::usage(
-            format!("encoder '{}' takes {fixed} sequences, --modality says {}", args.encoder, wanted.get_name()),
+    match args.modality.map(Modality::name) {
+        Some(wanted) if wanted != fixed => Err(Error::usage(
+            format!("encoder '{}' takes {fixed} sequences, --modality says {wanted}", args.encoder),
             "choose the encoder of that modality, or leave --modality out",
         )),
         _ => Ok(encoder),

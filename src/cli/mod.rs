@@ -6,6 +6,8 @@ mod device;
 mod embed;
 mod evaluate;
 mod evaluation_folder;
+mod export;
+mod import_vectors;
 mod output;
 mod pair_input;
 mod progress;
@@ -38,6 +40,10 @@ enum Command {
     Train(train::TrainArgs),
     /// Cross-validate the network beside every baseline, and write the report.
     Evaluate(evaluate::EvaluateArgs),
+    /// Make a store of vectors that were made elsewhere.
+    ImportVectors(import_vectors::ImportVectorsArgs),
+    /// Write a store for other tools.
+    Export(export::ExportArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
 }
@@ -47,6 +53,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Embed(args) => embed::run(args, context),
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::ImportVectors(args) => import_vectors::run(args, context),
+        Command::Export(args) => export::run(args, context),
         Command::Verify(args) => verify::run(args, context),
     }
 }

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 
-use super::store::{Detail, Dtype, Flags, NewRecord, Status, Store, StoreOptions, StoreSummary, StoreWriter};
+use super::store::{Detail, DigestOf, Dtype, Flags, NewRecord, Status, Store, StoreOptions, StoreSummary, StoreWriter};
 use crate::error::Result;
 use crate::features::SequenceEncoder;
+use crate::files::OutputFolder;
 use crate::files::digest::digest_file;
 use crate::progress::{Progress, check_interrupt};
 use crate::seq::fasta::Reader;
@@ -96,6 +97,7 @@ pub fn embed(
         modality: encoder.alphabet().name().to_owned(),
         dtype: options.dtype,
         dim: encoder.dim(),
+        digest_of: DigestOf::Sequence,
         origin: json!({
             "input": input_digest,
             "unknown": if options.unknown == UnknownLetters::Keep { "unk" } else { "error" },
@@ -107,7 +109,7 @@ pub fn embed(
     if options.resume
         && !options.force
         && input_digest.is_some()
-        && let Some(detail) = finished(out, &store)
+        && let Some(detail) = finished(out, &store)?
     {
         return Ok(Embedded::UpToDate(detail));
     }
@@ -131,10 +133,12 @@ pub fn embed(
 }
 
 /// The detail of the store at `out` when it is finished and made as `wanted`.
-fn finished(out: &Path, wanted: &StoreOptions) -> Option<Detail> {
-    let found = Store::open(out).ok()?.detail().clone();
+fn finished(out: &Path, wanted: &StoreOptions) -> Result<Option<Detail>> {
+    OutputFolder::settle(out)?;
+    let Ok(store) = Store::open(out) else { return Ok(None) };
+    let found = store.detail();
     let same = found.encoder == wanted.encoder && found.dtype == wanted.dtype && found.origin == wanted.origin;
-    same.then_some(found)
+    Ok(same.then(|| found.clone()))
 }
 
 fn read_chunk(reader: &mut Reader) -> Result<Vec<SequenceRecord>> {
@@ -324,6 +328,19 @@ mod tests {
         assert!(matches!(again(EmbedOptions { force: true, ..OPTIONS }).unwrap(), Embedded::Written { .. }));
         fs::write(&input, ">a\nACGA\n").unwrap();
         assert!(again(OPTIONS).is_err());
+    }
+
+    #[test]
+    fn a_store_whose_commit_was_killed_is_ended_not_made_again() {
+        let (folder, outcome) = run(">a\nACGU\n", OPTIONS);
+        outcome.unwrap();
+        let (input, out) = (folder.path().join("in.fa"), folder.path().join("store"));
+        fs::create_dir(out.join(".partial")).unwrap();
+        for name in ["ids", "manifest.json"] {
+            fs::rename(out.join(name), out.join(".partial").join(name)).unwrap();
+        }
+        assert!(matches!(embed(&input, &Kmer, OPTIONS, &out, &Silent).unwrap(), Embedded::UpToDate(_)));
+        assert!(!out.join(".partial").exists());
     }
 
     #[test]

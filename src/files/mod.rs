@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod digest;
 pub mod input;
 pub mod manifest;
+pub mod mapped;
 pub mod output_folder;
 pub mod verify;
 

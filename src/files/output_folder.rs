@@ -49,11 +49,25 @@ impl OutputFolder {
         fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         let lock = lock(&path)?;
         let folder = Self { path, kind: kind.to_owned(), fresh, publishing: false, _lock: lock };
-        folder.recover()?;
+        recover(&folder.path)?;
         folder.refuse_foreign(force)?;
         let staging = folder.staging();
         fs::create_dir(&staging).map_err(Error::io("create", &staging))?;
         Ok(folder)
+    }
+
+    /// Puts a folder in order that a killed process left behind: a move that it had begun is ended, what it had not
+    /// finished is removed. To be called before a folder is asked whether it is finished.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] while another process writes there; [`Error::Io`].
+    pub fn settle(path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if !path.join(STAGING).is_dir() {
+            return Ok(());
+        }
+        let _lock = lock(path)?;
+        recover(path)
     }
 
     /// Where the folder will be.
@@ -102,44 +116,12 @@ impl OutputFolder {
         let manifest = Manifest::new(&self.kind, files, detail);
         manifest.write(&staging)?;
         self.publishing = true;
-        self.publish(&manifest)?;
+        publish(&self.path, &manifest)?;
         Ok(manifest)
     }
 
     fn staging(&self) -> PathBuf {
         self.path.join(STAGING)
-    }
-
-    /// Ends the move that a killed process began, or removes what it had written so far.
-    fn recover(&self) -> Result<()> {
-        let staging = self.staging();
-        match Manifest::read(&staging) {
-            Ok(journal) => self.publish(&journal),
-            Err(_) => remove_folder(&staging),
-        }
-    }
-
-    /// Moves what the journal lists. Each step can be repeated after a kill.
-    fn publish(&self, manifest: &Manifest) -> Result<()> {
-        if let Ok(old) = Manifest::read(&self.path) {
-            for file in old.files.iter().filter(|file| manifest.file(&file.path).is_none()) {
-                remove_file(&self.path.join(&file.path))?;
-            }
-        }
-        remove_file(&self.path.join(MANIFEST))?;
-        let staging = self.staging();
-        for name in manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST]) {
-            let (from, to) = (staging.join(name), self.path.join(name));
-            if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-            }
-            match fs::rename(&from, &to) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound && to.exists() => {}
-                done => done.map_err(Error::io("write", &to))?,
-            }
-            sync_folder(to.parent().unwrap_or(&self.path))?;
-        }
-        remove_folder(&staging)
     }
 
     fn refuse_foreign(&self, force: bool) -> Result<()> {
@@ -178,6 +160,38 @@ impl Drop for OutputFolder {
     }
 }
 
+/// Ends the move that a killed process began, or removes what it had written so far.
+fn recover(path: &Path) -> Result<()> {
+    let staging = path.join(STAGING);
+    match Manifest::read(&staging) {
+        Ok(journal) => publish(path, &journal),
+        Err(_) => remove_folder(&staging),
+    }
+}
+
+/// Moves what the journal lists. Each step can be repeated after a kill.
+fn publish(path: &Path, manifest: &Manifest) -> Result<()> {
+    if let Ok(old) = Manifest::read(path) {
+        for file in old.files.iter().filter(|file| manifest.file(&file.path).is_none()) {
+            remove_file(&path.join(&file.path))?;
+        }
+    }
+    remove_file(&path.join(MANIFEST))?;
+    let staging = path.join(STAGING);
+    for name in manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST]) {
+        let (from, to) = (staging.join(name), path.join(name));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+        }
+        match fs::rename(&from, &to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && to.exists() => {}
+            done => done.map_err(Error::io("write", &to))?,
+        }
+        sync_folder(to.parent().unwrap_or(path))?;
+    }
+    remove_folder(&staging)
+}
+
 /// One writer a folder. `None` where the file system has no locks.
 fn lock(path: &Path) -> Result<Option<File>> {
     let Ok(folder) = File::open(path) else { return Ok(None) };
@@ -192,7 +206,7 @@ fn lock(path: &Path) -> Result<Option<File>> {
 }
 
 /// Every file below `folder`, as paths relative to the first call's folder.
-pub(super) fn list_files(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
+pub(crate) fn list_files(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
         let name = entry.file_name();

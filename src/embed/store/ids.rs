@@ -203,14 +203,18 @@ fn read_column<T: DataType>(
 }
 
 fn failure(action: &'static str, path: &Path, error: ParquetError) -> Error {
-    let error = match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(io) => return Error::io(action, path)(*io),
-            Err(inner) => ParquetError::External(inner),
-        },
-        other => other,
-    };
-    damaged(path, &error.to_string())
+    match system_error(error) {
+        Ok(io) => Error::io(action, path)(io),
+        Err(other) => damaged(path, &other.to_string()),
+    }
+}
+
+/// What the operating system said, where that is what a Parquet error wraps: a full disk must be told from damage.
+pub(crate) fn system_error(error: ParquetError) -> Result<std::io::Error, ParquetError> {
+    match error {
+        ParquetError::External(inner) => inner.downcast().map(|io| *io).map_err(ParquetError::External),
+        other => Err(other),
+    }
 }
 
 fn damaged(path: &Path, reason: &str) -> Error {

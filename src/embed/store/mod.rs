@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::data::EncoderIdentity;
 
+pub(super) use ids::system_error;
 pub use reader::Store;
 pub use record::{Flags, NewRecord, Status, StoredRecord};
 pub use writer::{StoreOptions, StoreSummary, StoreWriter};
@@ -65,6 +66,16 @@ impl Dtype {
     }
 }
 
+/// What the digest of a record is taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DigestOf {
+    /// The normalised sequence.
+    Sequence,
+    /// The vector, where the sequence is not known: records of equal vectors are taken for the same sequence.
+    Vector,
+}
+
 /// What a store says about itself in its manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
@@ -78,6 +89,8 @@ pub struct Detail {
     pub dtype: Dtype,
     /// Width of a vector.
     pub dim: usize,
+    /// What the digests of the records are taken of.
+    pub digest_of: DigestOf,
     /// Vectors, that is distinct sequences.
     pub vectors: usize,
     /// Input records.

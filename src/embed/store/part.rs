@@ -11,6 +11,7 @@ use safetensors::SafeTensors;
 
 use super::Dtype;
 use crate::error::{Error, Result};
+use crate::files::mapped::map;
 
 /// Name of the tensor.
 const TENSOR: &str = "emb";
@@ -89,8 +90,7 @@ impl MappedPart {
     /// Maps the file and checks that its header says `[rows, dim]` of `dtype`, and that the file has as many bytes.
     pub fn open(path: &Path, rows: usize, dim: usize, dtype: Dtype) -> Result<Self> {
         let wrong = |reason: String| Error::format(path, reason, "run 'biollmnet verify' on the store; make it again");
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        let map = map(&file).map_err(Error::io("map", path))?;
+        let map = map(path)?;
         let length = map.first_chunk().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes));
         if length > MOST_HEADER {
             return Err(wrong("damaged header: its length is out of range".into()));
@@ -128,13 +128,6 @@ impl MappedPart {
             Dtype::F16 => bytemuck::cast_slice::<u8, f16>(bytes).convert_to_f32_slice(out),
         }
     }
-}
-
-#[allow(unsafe_code)]
-fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: parts are written under a temporary name and renamed, never changed in place by this program; a file
-    // that another program cuts short while it is mapped ends this process with a signal, as for every mapped file.
-    unsafe { Mmap::map(file) }
 }
 
 #[cfg(test)]

@@ -120,6 +120,17 @@ impl Store {
         order.get(at).map(|&i| i as usize).filter(|&i| self.id(i) == id)
     }
 
+    /// The numbers of a vector as they are stored, `row < n_rows()`.
+    pub(crate) fn stored_row(&self, row: usize) -> &[u8] {
+        let (part, row) = self.locate(row);
+        part.row_bytes(row)
+    }
+
+    fn locate(&self, row: usize) -> (&MappedPart, usize) {
+        let part = self.starts.partition_point(|&start| start <= row) - 1;
+        (&self.parts[part], row - self.starts[part])
+    }
+
     /// Looks at every number.
     ///
     /// # Errors
@@ -166,8 +177,8 @@ impl VectorSource for Store {
         self.detail.vectors
     }
     fn copy_row(&self, row: usize, out: &mut [f32]) {
-        let part = self.starts.partition_point(|&start| start <= row) - 1;
-        self.parts[part].copy_row(row - self.starts[part], out);
+        let (part, row) = self.locate(row);
+        part.copy_row(row, out);
     }
 }
 

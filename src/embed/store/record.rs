@@ -26,13 +26,11 @@ pub enum Status {
     BadId,
     /// Two records have run together.
     RunTogether,
-    /// Its vector has another width or shape than the first one.
-    BadShape,
 }
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::DuplicateId,
         Self::ConflictingId,
@@ -43,7 +41,6 @@ impl Status {
         Self::NoId,
         Self::BadId,
         Self::RunTogether,
-        Self::BadShape,
     ];
 
     /// Its name in the table of records.
@@ -60,7 +57,6 @@ impl Status {
             Self::NoId => "no-id",
             Self::BadId => "bad-id",
             Self::RunTogether => "run-together",
-            Self::BadShape => "bad-shape",
         }
     }
 

@@ -15,7 +15,15 @@ use crate::seq::digest;
 
 fn options(dtype: Dtype) -> StoreOptions {
     let encoder = EncoderIdentity { name: "kmer".into(), digest: "d".into(), pooling: "mean".into() };
-    StoreOptions { encoder, modality: "rna".into(), dtype, dim: 2, origin: json!({"input": "x"}), force: false }
+    StoreOptions {
+        encoder,
+        modality: "rna".into(),
+        dtype,
+        dim: 2,
+        digest_of: DigestOf::Sequence,
+        origin: json!({"input": "x"}),
+        force: false,
+    }
 }
 
 fn record<'a>(id: &'a str, sequence: &str) -> NewRecord<'a> {

@@ -10,7 +10,7 @@ use super::ids::IdsWriter;
 use super::part::PartWriter;
 use super::record::{NewRecord, Status};
 use super::rejects::Rejects;
-use super::{Detail, Dtype, KIND, POOLED, Part};
+use super::{Detail, DigestOf, Dtype, KIND, POOLED, Part};
 use crate::data::EncoderIdentity;
 use crate::error::{Error, Result};
 use crate::files::OutputFolder;
@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub dtype: Dtype,
     /// Width of a vector.
     pub dim: usize,
+    /// What the digests of the records are taken of.
+    pub digest_of: DigestOf,
     /// Digest of the input and the settings that change the result; a later run compares it.
     pub origin: Value,
     /// Replace a finished store.
@@ -181,6 +183,7 @@ impl StoreWriter {
             modality: self.options.modality,
             dtype: self.options.dtype,
             dim: self.options.dim,
+            digest_of: self.options.digest_of,
             vectors: self.vectors,
             records: self.records,
             refused: self.rejects.counts,

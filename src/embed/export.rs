@@ -1,0 +1,173 @@
+//! A store for other tools: NumPy, Parquet or CSV.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+
+use super::store::{Dtype, Store, system_error};
+use crate::data::VectorSource;
+use crate::error::{Error, Result};
+use crate::files::AtomicFile;
+use crate::progress::{Progress, check_interrupt};
+
+/// Records per Parquet row group, and between two looks at the interrupt flag.
+const GROUP: usize = 4096;
+
+/// What to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// The vectors as they are stored, `[vectors, dim]`, and `<name>.ids.tsv`: id, row, digest, length, status of every
+    /// record in input order.
+    Npy,
+    /// One row per accepted record: `id`, and `vector`, a list of floats.
+    Parquet,
+    /// One line per accepted record: id, then the numbers, under a header.
+    Csv,
+}
+
+impl ExportFormat {
+    /// Suffix of the file.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Npy => "npy",
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// Writes `store` as `format` to `out`, each file with its `.b3`; returns the files.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Interrupted`] after a signal. The files then are as they were before.
+pub fn export(store: &Store, format: ExportFormat, out: &Path, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
+    let mut file = AtomicFile::create(out)?;
+    let steps = if format == ExportFormat::Npy { store.n_rows() } else { store.n_records() };
+    progress.begin("export", "rows", Some(steps as u64));
+    let mut files = vec![out.to_path_buf()];
+    match format {
+        ExportFormat::Npy => {
+            write_npy(store, &mut file, out, progress)?;
+            let ids = out.with_extension("ids.tsv");
+            let mut table = AtomicFile::create(&ids)?;
+            write_ids(store, &mut table).map_err(Error::io("write", &ids))?;
+            table.commit_with_digest()?;
+            files.push(ids);
+        }
+        ExportFormat::Parquet => write_parquet(store, &mut file, out, progress)?,
+        ExportFormat::Csv => write_csv(store, &mut file, out, progress)?,
+    }
+    file.commit_with_digest()?;
+    progress.finish();
+    Ok(files)
+}
+
+fn write_npy(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Progress) -> Result<()> {
+    let code = if store.detail().dtype == Dtype::F16 { "<f2" } else { "<f4" };
+    let shape = format!("({}, {})", store.n_rows(), store.dim());
+    let header = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': {shape}, }}");
+    // Magic, version, length and header fill whole lines of 64 bytes, the last of them a line end.
+    let width = (10 + header.len() + 1).next_multiple_of(64) - 11;
+    let mut head = b"\x93NUMPY\x01\x00".to_vec();
+    head.extend((width as u16 + 1).to_le_bytes());
+    head.extend(format!("{header:<width$}\n").as_bytes());
+    file.write_all(&head).map_err(Error::io("write", out))?;
+    for row in 0..store.n_rows() {
+        file.write_all(store.stored_row(row)).map_err(Error::io("write", out))?;
+        tick(row, progress)?;
+    }
+    Ok(())
+}
+
+fn write_ids(store: &Store, file: &mut AtomicFile) -> std::io::Result<()> {
+    writeln!(file, "id\trow\tdigest\tlength\tstatus")?;
+    for record in store.records() {
+        let id = record.id.replace(['\t', '\n', '\r'], " ");
+        let row = record.row.map_or(String::new(), |row| row.to_string());
+        writeln!(file, "{id}\t{row}\t{}\t{}\t{}", record.digest_hex(), record.length, record.status.name())?;
+    }
+    Ok(())
+}
+
+fn write_csv(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Progress) -> Result<()> {
+    let mut table = csv::Writer::from_writer(file);
+    let failed = |e: csv::Error| match e.into_kind() {
+        csv::ErrorKind::Io(e) => Error::io("write", out)(e),
+        other => Error::format(out, format!("{other:?}"), "choose another format"),
+    };
+    let header = std::iter::once("id".to_owned()).chain((0..store.dim()).map(|i| format!("v{i}")));
+    table.write_record(header).map_err(failed)?;
+    let mut vector = vec![0.0; store.dim()];
+    for (i, record) in store.records().enumerate() {
+        tick(i, progress)?;
+        let Some(row) = record.row else { continue };
+        store.copy_row(row, &mut vector);
+        // The shortest digits that lead back to the same number.
+        let cells = std::iter::once(record.id.to_owned()).chain(vector.iter().map(f32::to_string));
+        table.write_record(cells).map_err(failed)?;
+    }
+    table.flush().map_err(Error::io("write", out))
+}
+
+fn write_parquet(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Progress) -> Result<()> {
+    let failed = |e: ParquetError| match system_error(e) {
+        Ok(e) => Error::io("write", out)(e),
+        Err(other) => Error::format(out, other.to_string(), "choose another format"),
+    };
+    let schema = parse_message_type(
+        "message vectors { required binary id (UTF8);
+           required group vector (LIST) { repeated group list { required float element; } } }",
+    );
+    let properties = WriterProperties::builder()
+        .set_created_by(concat!("biollmnet ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_dictionary_enabled(false)
+        .build();
+    let schema = Arc::new(schema.map_err(failed)?);
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(failed)?;
+    let accepted: Vec<u32> =
+        (0..store.n_records() as u32).filter(|&i| store.record(i as usize).row.is_some()).collect();
+    let dim = store.dim();
+    for group in accepted.chunks(GROUP) {
+        check_interrupt()?;
+        let ids: Vec<ByteArray> = group.iter().map(|&i| store.record(i as usize).id.into()).collect();
+        let mut values = vec![0.0; group.len() * dim];
+        for (vector, &i) in values.chunks_exact_mut(dim).zip(group) {
+            store.copy_row(store.record(i as usize).row.unwrap_or_default(), vector);
+        }
+        // Every value is present; a record begins where nothing is repeated.
+        let defined = vec![1; values.len()];
+        let repeated: Vec<i16> = (0..values.len()).map(|i| i16::from(i % dim != 0)).collect();
+        let mut rows = writer.next_row_group().map_err(failed)?;
+        write_column::<ByteArrayType>(&mut rows, &ids, None, None).map_err(failed)?;
+        write_column::<FloatType>(&mut rows, &values, Some(&defined), Some(&repeated)).map_err(failed)?;
+        rows.close().map_err(failed)?;
+        progress.advance(group.len() as u64);
+    }
+    writer.close().map(|_| ()).map_err(failed)
+}
+
+fn write_column<T: DataType>(
+    rows: &mut SerializedRowGroupWriter<'_, &mut AtomicFile>,
+    values: &[T::T],
+    defined: Option<&[i16]>,
+    repeated: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let mut column = rows.next_column()?.ok_or_else(|| ParquetError::General("too few columns".into()))?;
+    column.typed::<T>().write_batch(values, defined, repeated)?;
+    column.close()
+}
+
+fn tick(row: usize, progress: &dyn Progress) -> Result<()> {
+    if row.is_multiple_of(GROUP) {
+        check_interrupt()?;
+        progress.advance(GROUP as u64);
+    }
+    Ok(())
+}
