@@ -1,9 +1,12 @@
 //! The command line: one file per subcommand, and the few things that they share.
 
+mod completions;
 mod context;
 mod demo;
 mod device;
+mod doctor;
 mod embed;
+mod man;
 mod output;
 mod progress;
 mod verify;
@@ -31,12 +34,21 @@ enum Command {
     Embed(embed::EmbedArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
+    /// Tell what is installed, found and fast on this machine.
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one per command.
+    Man(man::ManArgs),
 }
 
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
     match command {
         Command::Embed(args) => embed::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Man(args) => man::run(args, context),
     }
 }
 
