@@ -80,7 +80,7 @@ fn skip_literal(chars: &[char], i: usize) -> Option<usize> {
         }
         // A raw string, unless the r is the end of a word.
         ('r', '"' | '#') if i == 0 || !is_word(chars[i - 1]) || chars[i - 1] == 'b' => {
-            let hashes = (i + 1..).take_while(|&k| at(k) == '#').count();
+            let hashes = (i + 1..chars.len()).take_while(|&k| at(k) == '#').count();
             if at(i + 1 + hashes) != '"' {
                 return None;
             }

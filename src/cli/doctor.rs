@@ -59,9 +59,9 @@ pub fn run(_args: &DoctorArgs, context: &Context) -> Result<Outcome> {
         quick_reading: Reading::take()?,
     };
     if context.json {
-        print_json(&report)?
+        print_json(&report)?;
     } else {
-        print_table(&report)?
+        print_table(&report)?;
     }
     Ok(Outcome::Done)
 }
