@@ -26,7 +26,14 @@ const HOSTS: [&str; 5] = [
     concat!("npmjs", ".com"),
     concat!("anaconda", ".org"),
 ];
-const MACHINE_FOLDERS: [&str; 6] = ["/home/", "/root/", "/work/", "/Users/", "/mnt/", "/opt/"];
+const MACHINE_FOLDERS: [&str; 6] = [
+    concat!("/", "home/"),
+    concat!("/", "root/"),
+    concat!("/", "work/"),
+    concat!("/", "Users/"),
+    concat!("/", "mnt/"),
+    concat!("/", "opt/"),
+];
 
 // ---- Reading Rust ----
 
@@ -73,7 +80,7 @@ fn skip_literal(chars: &[char], i: usize) -> Option<usize> {
         }
         // A raw string, unless the r is the end of a word.
         ('r', '"' | '#') if i == 0 || !is_word(chars[i - 1]) || chars[i - 1] == 'b' => {
-            let hashes = (i + 1..).take_while(|&k| at(k) == '#').count();
+            let hashes = (i + 1..chars.len()).take_while(|&k| at(k) == '#').count();
             if at(i + 1 + hashes) != '"' {
                 return None;
             }
@@ -356,8 +363,8 @@ fn nothing_is_unfinished_and_nothing_names_a_machine() {
 fn code_only_blanks_what_is_not_code() {
     assert_eq!(code_only("a // unsafe\nb"), "a          \nb");
     assert_eq!(code_only("a /* x /* y */ z */ b"), format!("a {} b", " ".repeat(17)));
-    assert_eq!(code_only(r#"f("a\"crate::x", 'b')"#), format!("f({}, {})", " ".repeat(14), " ".repeat(3)));
-    assert_eq!(code_only("r#\"cr\"ate\"# + r\"x\""), format!("{} + {}", " ".repeat(12), " ".repeat(4)));
+    assert_eq!(code_only(r#"f("a\"crate::x", 'b')"#), format!("f({}, {})", " ".repeat(13), " ".repeat(3)));
+    assert_eq!(code_only("r#\"cr\"ate\"# + r\"x\""), format!("{} + {}", " ".repeat(11), " ".repeat(4)));
     assert_eq!(code_only("fn f<'a>(x: &'a str) { '\\'' }"), "fn f<'a>(x: &'a str) {      }");
 }
 

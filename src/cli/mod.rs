@@ -1,13 +1,16 @@
 //! The command line: one file per subcommand, and the few things that they share.
 
+mod completions;
 mod context;
 mod demo;
 mod device;
+mod doctor;
 mod embed;
 mod evaluate;
 mod evaluation_folder;
 mod export;
 mod import_vectors;
+mod man;
 mod output;
 mod pair_input;
 mod progress;
@@ -46,6 +49,12 @@ enum Command {
     Export(export::ExportArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
+    /// Tell what is installed, found and fast on this machine.
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one per command.
+    Man(man::ManArgs),
 }
 
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
@@ -56,6 +65,9 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::ImportVectors(args) => import_vectors::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Man(args) => man::run(args, context),
     }
 }
 

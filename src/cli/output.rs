@@ -16,3 +16,9 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
         .map_err(|e| Error::data(format!("the result cannot be written as JSON: {e}"), "leave out --json"))?;
     print(text)
 }
+
+/// Prints `bytes` as they are.
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::io("write", "standard output"))
+}

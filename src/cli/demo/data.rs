@@ -6,7 +6,7 @@
 //!
 //! The rule: RNA family `r` and protein family `p` bind when `(r + p) mod 4 < 2`. Each family of one side binds two of
 //! the four families of the other, so neither side alone tells anything, a sum of both neither; 2 % of the labels are
-//! flipped. The pairs are drawn at random from all combinations, so an id tells nothing about its other pairs.
+//! flipped. The pairs are drawn at random from all combinations, so an id tells next to nothing about its other pairs.
 //!
 //! The bytes depend on nothing but this file: integers from one seeded ChaCha8 stream.
 

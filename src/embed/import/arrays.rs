@@ -94,7 +94,7 @@ fn ids_of(source: &Path, options: &ImportOptions) -> Result<Vec<String>> {
     };
     let mut input = Input::open(path)?;
     let (mut ids, mut line) = (Vec::new(), Vec::new());
-    while input.header_line(&mut line, ids.len() as u64 + 1)? {
+    while input.next_line(&mut line, ids.len() as u64 + 1)? {
         let id = std::str::from_utf8(line.trim_ascii()).unwrap_or_default();
         if id.is_empty() {
             let help = "write one id a line, without blank lines";
