@@ -41,6 +41,9 @@ impl Model {
             let digests = index.digests.iter().fold(String::new(), |text, digest| text + digest + "\n");
             folder.write(&format!("train_index/{side}.digests.txt"), digests.as_bytes())?;
         }
+        if let Some(rejects) = rejects {
+            folder.write("rejects.tsv", rejects)?;
+        }
         folder
             .commit(serde_json::json!({ "members": self.members.len(), "network": self.config.network().summary() }))?;
         Ok(())
