@@ -66,6 +66,9 @@ pub struct EvaluateArgs {
     /// Heading of the report [default: from the name of the pairs file].
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
+    /// The data is generated: say so in every heading of the report.
+    #[arg(long)]
+    synthetic: bool,
     /// Replace a finished evaluation.
     #[arg(long)]
     force: bool,
@@ -138,8 +141,8 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     };
     let labels = Labels {
         title: args.title.clone().unwrap_or_else(|| args.input.title()),
-        command: super::command_line(),
-        synthetic: false,
+        command: context.command.clone(),
+        synthetic: args.synthetic,
         split,
         case_rna: args.hold_out.as_ref().filter(|hold_out| hold_out.side == Side::Rna).map(|h| h.id.clone()),
     };
