@@ -42,7 +42,8 @@ pub struct EvaluateArgs {
     /// Folds from a file with the columns row0, rna_id, partner_id, s0_fold, s0_val_in, …
     #[arg(long, value_name = "TSV", conflicts_with_all = ["hold_out", "test_pairs"])]
     folds_file: Option<PathBuf>,
-    /// Fusions to compare, the one that is judged first [default: the preset's, then the others].
+    /// Fusions to compare, the one that is judged first: static, input, concat, average [default: the preset's, then
+    /// the others].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     fusion: Vec<Fusion>,
     /// Train on all other pairs and test on those of one entity: rna=ID or partner=ID.

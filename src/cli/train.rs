@@ -36,9 +36,10 @@ pub struct TrainArgs {
 /// Trains and writes the model folder.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
+    let folder = Model::folder(&args.out, args.force)?;
     let pairs = args.input.load(context)?;
     let model = Model::train(&pairs.data, &config, usize::from(args.members), args.seed, context.progress.as_ref())?;
-    model.save(&args.out, args.force, rejects_tsv(&pairs.table)?.as_deref())?;
+    model.save(folder, rejects_tsv(&pairs.table)?.as_deref())?;
     let epochs: Vec<usize> = model.members.iter().map(|member| member.kept_epoch).collect();
     let summary = model.config.network().summary();
     let parameters = model.members.first().map_or(0, |member| member.parameters.len());
