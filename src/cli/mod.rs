@@ -13,7 +13,9 @@ mod import_vectors;
 mod man;
 mod output;
 mod pair_input;
+mod predict;
 mod progress;
+mod screen;
 mod train;
 mod training_flags;
 mod verify;
@@ -45,6 +47,10 @@ enum Command {
     Train(train::TrainArgs),
     /// Cross-validate the network beside every baseline, and write the report.
     Evaluate(evaluate::EvaluateArgs),
+    /// Score pairs with a trained model.
+    Predict(predict::PredictArgs),
+    /// Find the best partners of every target in a library.
+    Screen(screen::ScreenArgs),
     /// Make a store of vectors that were made elsewhere.
     ImportVectors(import_vectors::ImportVectorsArgs),
     /// Write a store for other tools.
@@ -65,6 +71,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Embed(args) => embed::run(args, context),
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Predict(args) => predict::run(args, context),
+        Command::Screen(args) => screen::run(args, context),
         Command::ImportVectors(args) => import_vectors::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Verify(args) => verify::run(args, context),

@@ -9,7 +9,10 @@ use crate::models::fusion::{FusionNetwork, GateShare, Mode, Workspace};
 use crate::ops::Backend;
 
 /// Pairs that are scored together: enough to fill the matrix unit, small enough for the second-level cache.
-const SCORING_BATCH: usize = 256;
+///
+/// The last bits of a logit depend on the size of its batch, not on its place: whole batches give a pair the same
+/// logit in any company.
+pub const SCORING_BATCH: usize = 256;
 
 /// Vectors of a batch on their way from the memory map to the device.
 pub(super) struct Staging {

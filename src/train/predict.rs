@@ -39,12 +39,10 @@ impl Model {
                 gates.iter_mut().zip(share.mean).for_each(|(sum, share)| *sum += share / n);
             }
         }
-        let regression = self.config.task == Task::Regression;
-        let score = |z: f32| if regression { f64::from(z) } else { 1.0 / (1.0 + f64::from(-z).exp()) };
         let predict = |i: usize| {
             let logit = outputs.iter().map(|member| f64::from(member[i])).sum::<f64>() / n;
-            let mean = outputs.iter().map(|member| score(member[i])).sum::<f64>() / n;
-            let square = outputs.iter().map(|member| (score(member[i]) - mean).powi(2)).sum::<f64>();
+            let mean = self.mean_score(&outputs, i);
+            let square = outputs.iter().map(|member| (self.score_of(member[i]) - mean).powi(2)).sum::<f64>();
             Prediction {
                 score: mean,
                 logit,
@@ -54,5 +52,25 @@ impl Model {
             }
         };
         Ok((0..rows.len() * width).map(predict).collect())
+    }
+    /// [`Prediction::score`] alone, `[n, n_labels]`: the same numbers in less time, for screening.
+    ///
+    /// # Errors
+    /// What the ops report.
+    pub fn scores<B: Backend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f64>> {
+        let outputs: Result<Vec<_>> = self.members.iter().map(|member| member.predict(backend, data, rows)).collect();
+        let outputs = outputs?;
+        Ok((0..rows.len() * self.config.label_names.len()).map(|i| self.mean_score(&outputs, i)).collect())
+    }
+
+    fn mean_score(&self, outputs: &[Vec<f32>], i: usize) -> f64 {
+        outputs.iter().map(|member| self.score_of(member[i])).sum::<f64>() / outputs.len() as f64
+    }
+
+    fn score_of(&self, output: f32) -> f64 {
+        match self.config.task {
+            Task::Regression => f64::from(output),
+            Task::Binary | Task::MultiLabel => 1.0 / (1.0 + f64::from(-output).exp()),
+        }
     }
 }

@@ -98,8 +98,9 @@ impl TrainIndex {
         for (b, rows) in queries.chunks(BLOCK * dim).enumerate() {
             let m = rows.len() / dim;
             backend.upload(rows, backend.view_mut(&mut block, 0..rows.len()))?;
-            let (a, t) = (Matrix::of(backend, &block, m, dim), Matrix::of(backend, &train, n, dim));
-            gemm(backend, Product::Nt, a, t, false, MatrixMut::of(backend, &mut cosines, m, n))?;
+            // Always a whole block: the last bits of a product depend on its number of rows.
+            let (a, t) = (Matrix::of(backend, &block, BLOCK, dim), Matrix::of(backend, &train, n, dim));
+            gemm(backend, Product::Nt, a, t, false, MatrixMut::of(backend, &mut cosines, BLOCK, n))?;
             backend.download(backend.view(&cosines, 0..m * n), &mut host[..m * n])?;
             for (i, cosines) in host[..m * n].chunks_exact(n).enumerate() {
                 let others = cosines.iter().enumerate().filter(|(j, _)| !(own && *j == b * BLOCK + i));

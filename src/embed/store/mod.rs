@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::data::EncoderIdentity;
 
-pub(super) use ids::system_error;
+pub(crate) use ids::system_error;
 pub use reader::Store;
 pub use record::{Flags, NewRecord, Status, StoredRecord};
 pub use writer::{StoreOptions, StoreSummary, StoreWriter};

@@ -1,0 +1,194 @@
+//! `biollmnet screen`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use biollmnet::data::{Columns, Entities, PairTable, Side};
+use biollmnet::error::{Error, Result};
+use biollmnet::screen::{Cell, Collection, Hit, Kind, Operand, Scorer, Screening, TableFile, collect, hit_pairs};
+use biollmnet::train::Model;
+use clap::{Args, ValueEnum};
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::json;
+
+use super::predict::{tell, write_rejects};
+use super::{Context, Outcome};
+
+/// Arguments of `screen`.
+#[derive(Debug, Args)]
+pub struct ScreenArgs {
+    /// The trained model, a folder.
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// What to search for: an embedding store, or FASTA where the model's encoder has no weights.
+    #[arg(long, value_name = "STORE|FASTA")]
+    targets: PathBuf,
+    /// What to search, one or more: every target is scored with every entry.
+    #[arg(long, value_name = "STORE|FASTA", num_args = 1.., required = true)]
+    library: Vec<PathBuf>,
+    /// Hits per target.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    top_k: u64,
+    /// The table to write: Parquet for .parquet, commas for .csv, tabs for everything else; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What the targets are; the library is the other side.
+    #[arg(long, value_enum, default_value_t = SideFlag::Rna)]
+    targets_side: SideFlag,
+    /// Known pairs that are left out, as in predict.
+    #[arg(long, value_name = "PAIRS")]
+    exclude: Option<PathBuf>,
+    /// Columns of --exclude by name: rna=NAME,partner=NAME [default: the first two, in this order].
+    #[arg(long, value_name = "COLUMNS")]
+    columns: Option<Columns>,
+    /// Leave out hits of a lower score.
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = finite)]
+    min_score: Option<f64>,
+    /// Label that ranks, for a model of several [default: its first].
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    /// Take vectors of these encoders as if they were those of the model.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    accept_encoder: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SideFlag {
+    Rna,
+    Partner,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| x.is_finite()).ok_or_else(|| format!("'{text}' is no number"))
+}
+
+/// Screens and writes the table of hits.
+pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
+    let progress = context.progress.as_ref();
+    let model = Model::load(&args.model)?;
+    let label = label_index(&model, args.label.as_deref())?;
+    let (side, rna, partner) = (args.targets_side, &model.config.rna_encoder, &model.config.partner_encoder);
+    let (target_encoder, library_encoder) = if side == SideFlag::Rna { (rna, partner) } else { (partner, rna) };
+    let targets_operand = Operand::open(&args.targets, target_encoder, progress)?;
+    let library_operands: Vec<Operand> =
+        args.library.iter().map(|path| Operand::open(path, library_encoder, progress)).collect::<Result<_>>()?;
+    let targets = collect(&[Arc::clone(&targets_operand.store)])?;
+    let library = collect(&library_operands.iter().map(|operand| Arc::clone(&operand.store)).collect::<Vec<_>>())?;
+    let (rnas, partners) = if side == SideFlag::Rna { (&targets, &library) } else { (&library, &targets) };
+    model.check_encoders(&rnas.entities, &partners.entities, &args.accept_encoder)?;
+    let excluded = args.excluded(&targets.entities, &library.entities, context)?;
+    let screening = Screening {
+        model: &model,
+        targets: &targets.entities,
+        library: &library.entities,
+        targets_side: if side == SideFlag::Rna { Side::Rna } else { Side::Partner },
+        label,
+        top_k: usize::try_from(args.top_k).unwrap_or(usize::MAX),
+        min_score: args.min_score,
+        excluded: &excluded,
+    };
+    let started = Instant::now();
+    let hits = screening.run(progress)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let pairs = targets.entities.len() as u64 * library.entities.len() as u64;
+    let rate = pairs as f64 / seconds.max(1e-9);
+    context.detail(format!(
+        "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s; {} networks; {} pairs excluded",
+        model.members.len(),
+        excluded.len()
+    ));
+    write_hits(args, context, &screening, &hits)?;
+
+    let fresh: Vec<(&Path, &Operand)> = [(args.targets.as_path(), &targets_operand)]
+        .into_iter()
+        .chain(args.library.iter().map(PathBuf::as_path).zip(&library_operands))
+        .filter(|(_, operand)| operand.is_fresh())
+        .collect();
+    let (rejects, rejected) = refused(&fresh);
+    write_rejects(&args.out, (rejected > 0).then_some(rejects.as_bytes()), context)?;
+    warn("targets", &targets, context);
+    warn("library entries", &library, context);
+    let kept: usize = hits.iter().map(Vec::len).sum();
+    let summary = format!(
+        "{}: {kept} hits of {} targets among {} entries, {rate:.0} pairs/s",
+        args.out.display(),
+        targets.entities.len(),
+        library.entities.len()
+    );
+    let counts = json!({
+        "out": args.out, "targets": targets.entities.len(), "library": library.entities.len(), "hits": kept,
+        "pairs": pairs, "seconds": seconds, "pairs_per_second": rate, "excluded": excluded.len(),
+        "refused": targets.refused + library.refused, "rejected": rejected,
+    });
+    tell(&args.out, context, summary, &counts)?;
+    Ok(Outcome::from_rejected(rejected))
+}
+
+fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {
+    let names = &model.config.label_names;
+    let Some(name) = name else { return Ok(0) };
+    names.iter().position(|known| known == name).ok_or_else(|| {
+        Error::usage(format!("the model has no label '{name}'"), format!("choose one of: {}", names.join(", ")))
+    })
+}
+
+/// Predicts the hits once more with all that helps to judge them, and writes the table.
+fn write_hits(args: &ScreenArgs, context: &Context, screening: &Screening<'_>, hits: &[Vec<Hit>]) -> Result<()> {
+    let data = hit_pairs(screening, hits);
+    let scorer = Scorer::new(screening.model, &data, context.progress.as_ref())?;
+    let mut columns = vec![("target".to_owned(), Kind::Text), ("rank".to_owned(), Kind::Whole)];
+    columns.extend(scorer.columns().into_iter().map(|(name, kind)| (name.to_owned(), kind)));
+    let mut file = TableFile::create(&args.out, &columns)?;
+    let (mut before, mut rank) = (None, 0);
+    scorer.each(context.progress.as_ref(), |row, predictions| {
+        let target = data.pairs[row].row0;
+        rank = if before.replace(target) == Some(target) { rank + 1 } else { 1 };
+        let mut cells = vec![Cell::Text(screening.targets.ids[target as usize].clone()), Cell::Whole(rank)];
+        cells.extend(scorer.cells(row, screening.label, &predictions[screening.label]));
+        file.push(cells)
+    })?;
+    file.finish()
+}
+
+/// Records that were refused while they were embedded on the way, as TSV, and their number.
+fn refused(fresh: &[(&Path, &Operand)]) -> (String, usize) {
+    let (mut text, mut n) = (String::from("file\tid\tstatus\n"), 0);
+    for (path, operand) in fresh {
+        for record in operand.store.records().filter(|record| record.row.is_none()) {
+            let id = record.id.replace(['\t', '\n', '\r'], " ");
+            text += &format!("{}\t{id}\t{}\n", path.display(), record.status.name());
+            n += 1;
+        }
+    }
+    (text, n)
+}
+
+fn warn(what: &str, collection: &Collection, context: &Context) {
+    if collection.refused > 0 {
+        context.note(format!("warning: {} {what} have no vector and are skipped", collection.refused));
+    }
+    if collection.repeated > 0 {
+        context.note(format!("note: {} {what} repeat an earlier store and are taken once", collection.repeated));
+    }
+}
+
+impl ScreenArgs {
+    /// The pairs of `--exclude` that the screen would score.
+    fn excluded(&self, targets: &Entities, library: &Entities, context: &Context) -> Result<FxHashSet<(u32, u32)>> {
+        let Some(path) = &self.exclude else { return Ok(FxHashSet::default()) };
+        let table = PairTable::read(path, &self.columns.clone().unwrap_or_default().without_labels())?;
+        table.check_rows()?;
+        let index = |entities: &Entities| -> FxHashMap<String, u32> { entities.ids.iter().cloned().zip(0..).collect() };
+        let (targets, library) = (index(targets), index(library));
+        let pair = |rna: &str, partner: &str| match self.targets_side {
+            SideFlag::Rna => Some((*targets.get(rna)?, *library.get(partner)?)),
+            SideFlag::Partner => Some((*targets.get(partner)?, *library.get(rna)?)),
+        };
+        let excluded: FxHashSet<_> = table.rows.iter().filter_map(|row| pair(&row.rna, &row.partner)).collect();
+        if excluded.is_empty() {
+            context.note(format!("warning: {}: no pair has both ids in this screen", path.display()));
+        }
+        Ok(excluded)
+    }
+}
