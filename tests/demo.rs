@@ -44,6 +44,21 @@ fn the_demo_finds_the_planted_rule_and_repeats_byte_for_byte() {
     assert!((0.4..=0.6).contains(&auroc(&metrics, "shuffled")), "{said}");
     assert!(fs::read_to_string(one.join("report.html")).unwrap().to_lowercase().contains("synthetic"));
 
+    // The rule holds for pairs that were never labelled.
+    let predictions = fs::read_to_string(one.join("predictions.tsv")).unwrap();
+    let mut lines = predictions.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let column = |name: &str| header.iter().position(|found| *found == name).unwrap();
+    let (score, binds) = (column("score"), column("binds"));
+    let (mut right, mut all) = (0, 0);
+    for cells in lines {
+        right += usize::from((cells[score].parse::<f64>().unwrap() >= 0.5) == (cells[binds] == "1"));
+        all += 1;
+    }
+    assert_eq!(all, 64);
+    assert!(right >= 58, "{right} of {all} new pairs are right");
+    assert_eq!(fs::read_to_string(one.join("screen.tsv")).unwrap().lines().count(), 1 + 64 * 5);
+
     assert_eq!(biollmnet(root.path(), &["verify", "one"]).status.code(), Some(0));
     let refused = biollmnet(root.path(), &["demo", "--out", "one"]);
     assert_eq!(refused.status.code(), Some(2));
@@ -52,7 +67,15 @@ fn the_demo_finds_the_planted_rule_and_repeats_byte_for_byte() {
     // With one thread: the bytes depend on neither the folder nor the number of threads.
     let again = biollmnet(root.path(), &["demo", "--out", "two", "--threads", "1"]);
     assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
-    for name in ["metrics.json", "report.html", "evaluation/predictions.tsv", "model/member-0.safetensors"] {
+    let compared = [
+        "metrics.json",
+        "report.html",
+        "evaluation/predictions.tsv",
+        "model/member-0.safetensors",
+        "predictions.tsv",
+        "screen.tsv",
+    ];
+    for name in compared {
         let bytes = |run: &str| fs::read(root.path().join(run).join(name)).unwrap();
         assert!(bytes("one") == bytes("two"), "{name} differs between two runs");
     }

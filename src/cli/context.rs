@@ -11,7 +11,7 @@ use super::progress;
 
 /// Flags of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command", next_display_order = 1000)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Where to compute: auto, cpu, cuda or cuda:N.
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
