@@ -210,22 +210,9 @@ fn a_screen_leaves_out_what_it_is_told_and_what_has_no_vector() {
 fn several_labels_have_a_row_each_and_one_ranks() {
     let bench = Bench::new();
     let pairs = fs::read_to_string(bench.path("pairs.tsv")).unwrap();
-    let two: String = pairs
-        .lines()
-        .enumerate()
-        .map(|(i, row)| {
-            format!(
-                "{row}\t{}\n",
-                if i == 0 {
-                    "cuts"
-                } else if i % 3 == 0 {
-                    "1"
-                } else {
-                    "0"
-                }
-            )
-        })
-        .collect();
+    let second = |i: usize| if i == 0 { "cuts" } else { ["1", "0", "0"][i % 3] };
+    let rows: Vec<String> = pairs.lines().enumerate().map(|(i, row)| format!("{row}\t{}", second(i))).collect();
+    let two = rows.join("\n") + "\n";
     bench.file("two.tsv", &two.replacen("label", "binds", 1));
     bench.ok("train --pairs two.tsv --columns rna=rna,partner=protein,label=binds,cuts --rna rna --partner protein \
          --config net.toml --out model2");
