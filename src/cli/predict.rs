@@ -119,7 +119,9 @@ fn write_predictions(
 /// Writes `OUT.rejects.tsv`, or removes one of an earlier run; standard output has its rejects on standard error.
 pub fn write_rejects(out: &Path, rejects: Option<&[u8]>, context: &Context) -> Result<()> {
     if out == Path::new("-") {
-        rejects.iter().for_each(|rejects| context.note(String::from_utf8_lossy(rejects).trim_end()));
+        if let Some(rejects) = rejects {
+            context.note(String::from_utf8_lossy(rejects).trim_end());
+        }
         return Ok(());
     }
     let mut name = out.as_os_str().to_owned();

@@ -1,5 +1,6 @@
 //! `biollmnet screen`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -157,7 +158,7 @@ fn refused(fresh: &[(&Path, &Operand)]) -> (String, usize) {
     for (path, operand) in fresh {
         for record in operand.store.records().filter(|record| record.row.is_none()) {
             let id = record.id.replace(['\t', '\n', '\r'], " ");
-            text += &format!("{}\t{id}\t{}\n", path.display(), record.status.name());
+            let _ = writeln!(text, "{}\t{id}\t{}", path.display(), record.status.name());
             n += 1;
         }
     }

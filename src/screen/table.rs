@@ -211,3 +211,46 @@ fn parquet_failure(path: &Path, error: ParquetError) -> Error {
         Err(other) => Error::format(path, other.to_string(), "choose TSV"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    use super::*;
+
+    #[test]
+    fn every_format_holds_the_same_cells() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = [("id", Kind::Text), ("a score", Kind::Real), ("rank", Kind::Whole)];
+        let columns = columns.map(|(name, kind)| (name.to_owned(), kind));
+        let rows = [("a,\tb", Some(0.1 + 0.2), 1), ("c\"d", None, -2)];
+        for (name, want) in [
+            ("t.tsv", "id\ta score\trank\n\"a,\tb\"\t0.30000000000000004\t1\n\"c\"\"d\"\t\t-2\n"),
+            ("t.csv", "id,a score,rank\n\"a,\tb\",0.30000000000000004,1\n\"c\"\"d\",,-2\n"),
+            ("t.parquet", ""),
+        ] {
+            let path = folder.path().join(name);
+            let mut table = TableFile::create(&path, &columns).unwrap();
+            for (id, score, rank) in rows {
+                table.push(vec![Cell::Text(id.to_owned()), Cell::Real(score), Cell::Whole(rank)]).unwrap();
+            }
+            assert!(!path.exists());
+            table.finish().unwrap();
+            assert!(folder.path().join(format!("{name}.b3")).exists());
+            if !want.is_empty() {
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), want);
+                continue;
+            }
+            let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+            let read: Vec<Vec<Field>> = reader
+                .get_row_iter(None)
+                .unwrap()
+                .map(|row| row.unwrap().get_column_iter().map(|(_, field)| field.clone()).collect())
+                .collect();
+            let real = |value: Option<f64>| value.map_or(Field::Null, Field::Double);
+            let want = rows.map(|(id, score, rank)| vec![Field::Str(id.to_owned()), real(score), Field::Int(rank)]);
+            assert_eq!(read, want);
+        }
+    }
+}

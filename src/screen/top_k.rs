@@ -78,7 +78,9 @@ mod tests {
         let scores = [0.5, 0.9, 0.5, -0.0, 0.0, 0.5, 1.0];
         let kept = |k: usize, order: &[usize]| -> Vec<u32> {
             let mut best = TopK::new(k);
-            order.iter().for_each(|&i| best.offer(scores[i], i as u32));
+            for &i in order {
+                best.offer(scores[i], i as u32);
+            }
             best.into_hits(&[0, 1, 2, 3, 4, 5, 6]).iter().map(|hit| hit.entry).collect()
         };
         let all = [6, 1, 0, 2, 5, 3, 4];
