@@ -14,8 +14,8 @@ pub struct Global {
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     device: Device,
     /// Number of threads; 0 = one per core.
-    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
-    threads: usize,
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
     /// Print results as JSON on stdout.
     #[arg(long, global = true)]
     json: bool,
@@ -86,7 +86,7 @@ impl Context {
         global.device.check()?;
         let mut pool = rayon::ThreadPoolBuilder::new();
         if global.threads > 0 {
-            pool = pool.num_threads(global.threads);
+            pool = pool.num_threads(usize::from(global.threads));
         }
         pool.build_global().map_err(|e| {
             Error::usage(format!("cannot start {} threads: {e}", global.threads), "choose a smaller --threads")

@@ -21,7 +21,8 @@ mod verify;
 use std::process::ExitCode;
 
 use biollmnet::error::{Error, Result};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use context::{Context, Global, Outcome};
 
@@ -42,7 +43,7 @@ enum Command {
     /// Train the fusion network on labelled pairs.
     Train(train::TrainArgs),
     /// Cross-validate the network beside every baseline, and write the report.
-    Evaluate(evaluate::EvaluateArgs),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Make a store of vectors that were made elsewhere.
     ImportVectors(import_vectors::ImportVectorsArgs),
     /// Write a store for other tools.
@@ -81,6 +82,11 @@ pub fn command_tree() -> clap::Command {
                     return argument;
                 }
                 let variable = format!("BIOLLMNET_{}", long.to_uppercase().replace('-', "_"));
+                // A switch takes what people write for yes and no.
+                let argument = match argument.get_action() {
+                    ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+                    _ => argument,
+                };
                 argument.env(variable).hide_env(true)
             })
             .mut_subcommands(with_environment)

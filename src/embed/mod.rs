@@ -1,8 +1,8 @@
 //! From sequences to vectors on disk: encoding, the embedding store, import and export.
 
-mod join;
 pub mod export;
 pub mod import;
+mod join;
 pub mod pipeline;
 pub mod store;
 

@@ -51,7 +51,7 @@ pub fn evaluate(
     progress.begin("intervals", "models", Some(runs.models.len() as u64));
     let mut scored = Vec::with_capacity(runs.models.len());
     for model in &runs.models {
-        scored.push(scorer.score(model));
+        scored.push(scorer.score(model)?);
         progress.advance(1);
     }
     progress.finish();

@@ -78,7 +78,9 @@ impl Trained {
         let parameters = self.upload(backend)?;
         let mut logits = score(backend, &self.network, &parameters, &self.scale, data, rows)?;
         if self.network.config.task == Task::Regression {
-            logits.iter_mut().for_each(|z| *z *= self.label_scale);
+            for z in &mut logits {
+                *z *= self.label_scale;
+            }
         }
         Ok(logits)
     }
@@ -142,11 +144,11 @@ pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained
     let mut order = rows.to_vec();
     let mut step = 0u32;
     for epoch in 1..=training.epochs {
-        check_interrupt()?;
         order.copy_from_slice(rows);
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ ((epoch as u64) << 32)));
         let (mut sum, mut known) = (0.0, 0);
         for rows in order.chunks(batch) {
+            check_interrupt()?;
             step += 1;
             staging.load_vectors(backend, data, rows, &trained.scale, &mut work)?;
             staging.load_labels(backend, data, rows, label_scale, &mut work)?;
@@ -167,7 +169,8 @@ pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained
         trained.train_loss.push(loss);
         let Some(watch) = &training.watch else { continue };
         let value = observe(backend, &mut trained, &parameters, watch)?;
-        if value > best || epoch == 1 {
+        // Until the watched value is defined the latest weights are kept.
+        if value > best || best == f64::NEG_INFINITY {
             best = value.max(best);
             trained.kept_epoch = epoch;
             trained.parameters = download(backend, &parameters, n_parameters)?;
