@@ -5,6 +5,7 @@ use biollmnet::progress::{Progress, interrupt_flag};
 use clap::{Args, ValueEnum};
 
 use super::device::Device;
+use super::output::say;
 use super::progress;
 
 /// Flags of every command.
@@ -110,14 +111,14 @@ impl Context {
     /// A line for people on stderr; silent with `--quiet`.
     pub fn note(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", line.as_ref());
+            say(line);
         }
     }
 
     /// A line for people on stderr, with `--verbose` only.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose {
-            eprintln!("{}", line.as_ref());
+            say(line);
         }
     }
 }

@@ -126,8 +126,8 @@ pub fn main() -> ExitCode {
 }
 
 fn report(error: &Error) {
-    eprintln!("error: {error}");
+    output::say(format!("error: {error}"));
     if !error.help().is_empty() {
-        eprintln!("help: {}", error.help());
+        output::say(format!("help: {}", error.help()));
     }
 }
