@@ -84,7 +84,7 @@ fn contradictory_labels_are_kept_and_listed() {
     let bench = Bench::new();
     let line = bench.read("pairs.tsv").lines().nth(1).unwrap().to_owned();
     let (ids, label) = line.rsplit_once('\t').unwrap();
-    bench.with_lines("two.tsv", &format!("{ids}\t{}\n", if label == "1" { 0 } else { 1 }));
+    bench.with_lines("two.tsv", &format!("{ids}\t{}\n", u8::from(label == "0")));
     let ran = bench.train(&[("--pairs", "two.tsv")]).ends_with(0);
     assert!(ran.err.contains("1 pairs of ids have different labels"), "{}", ran.err);
     assert_eq!(bench.read("model/rejects.tsv").matches("contradictory").count(), 2);
@@ -102,10 +102,13 @@ fn no_row_is_left() {
 #[test]
 fn swapped_columns_and_swapped_stores_are_named() {
     let bench = Bench::new();
-    let swap = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
-    let lines = bench.read("pairs.tsv").lines().map(swap).map(|f| format!("{}\t{}\t{}\n", f[1], f[0], f[2])).collect();
-    let swapped: String = lines;
-    bench.file("swapped.tsv", swapped);
+    let swap = |line: &str| {
+        let mut fields: Vec<&str> = line.split('\t').collect();
+        fields.swap(0, 1);
+        fields.join("\t")
+    };
+    let lines: Vec<String> = bench.read("pairs.tsv").lines().map(swap).collect();
+    bench.file("swapped.tsv", lines.join("\n"));
     let parts = ["swapped.tsv", "look swapped", "--columns rna=rna,partner=partner"];
     both_refuse(&bench, &[("--pairs", "swapped.tsv")], 2, &parts);
     both_refuse(&bench, &[("--rna", "partner"), ("--partner", "rna")], 2, &["look swapped"]);
@@ -162,14 +165,13 @@ fn a_vector_that_is_not_a_number_is_named() {
 
 /// A store of the RNAs under the name `store`, of vectors as `encoder` would have made them.
 fn imported(bench: &Bench, store: &str, encoder: &str, width: usize) {
-    let mut text = "id".to_owned();
-    (0..width).for_each(|d| text += &format!(",v{d}"));
-    for i in 0..support::N {
-        text += &format!("\nr{i}");
-        (0..width).for_each(|d| text += &format!(",{}", (i * 7 + d * 3) % 11));
-    }
+    let line = |id: String, cell: &dyn Fn(usize) -> String| {
+        [id].into_iter().chain((0..width).map(cell)).collect::<Vec<_>>().join(",")
+    };
+    let rows = (0..support::N).map(|i| line(format!("r{i}"), &|d| ((i * 7 + d * 3) % 11).to_string()));
+    let lines: Vec<String> = [line("id".into(), &|d| format!("v{d}"))].into_iter().chain(rows).collect();
     let csv = format!("{store}.csv");
-    bench.file(&csv, text + "\n");
+    bench.file(&csv, lines.join("\n"));
     bench.run(&["import-vectors", &csv, "--encoder-name", encoder, "--out", store]).ends_with(0);
 }
 

@@ -136,8 +136,8 @@ fn train_to_test_hold_out_and_clusters() {
     }
 
     // Clusters of four RNAs each stay together.
-    let clusters: String = (0..support::N).map(|i| format!("r{}\tr{i}\n", i / 4 * 4)).collect();
-    bench.file("clusters.tsv", clusters);
+    let clusters: Vec<String> = (0..support::N).map(|i| format!("r{}\tr{i}", i / 4 * 4)).collect();
+    bench.file("clusters.tsv", clusters.join("\n"));
     bench.evaluate(&[("--clusters", "clusters.tsv"), ("--split", "rna"), ("--force", "")]).ends_with(0);
     let mut fold_of = vec![None; support::N / 4];
     for (id, fold) in column(&bench, "static", "rna_id").iter().zip(column(&bench, "static", "fold")) {
