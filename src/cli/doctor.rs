@@ -1,15 +1,14 @@
 //! `biollmnet doctor`: what is installed, found and fast on this machine.
 
 mod machine;
-mod reading;
 
 use biollmnet::error::Result;
 use clap::Args;
 use serde::Serialize;
 
 use self::machine::{Processor, Space};
-use self::reading::Reading;
 use super::output::{print, print_json};
+use super::reading::Reading;
 use super::{Context, Outcome};
 
 /// Arguments of `doctor`.

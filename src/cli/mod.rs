@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and the few things that they share.
 
+mod bench;
 mod completions;
 mod context;
 mod demo;
@@ -14,6 +15,7 @@ mod man;
 mod output;
 mod pair_input;
 mod progress;
+mod reading;
 mod train;
 mod training_flags;
 mod verify;
@@ -50,6 +52,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
+    /// Measure throughput beside what this machine can do.
+    Bench(bench::BenchArgs),
     /// Tell what is installed, found and fast on this machine.
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell.
@@ -66,6 +70,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::ImportVectors(args) => import_vectors::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Bench(args) => bench::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => man::run(args, context),

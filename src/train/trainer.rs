@@ -108,80 +108,130 @@ fn label_scale(data: &Dataset, rows: &[u32]) -> Result<f32> {
     ))
 }
 
+/// A training between two epochs.
+pub struct Trainer<'a, B: Backend> {
+    backend: &'a B,
+    training: &'a Training<'a>,
+    network: FusionNetwork,
+    scale: Standardiser,
+    label_scale: f32,
+    parameters: B::Buffer<f32>,
+    gradient: B::Buffer<f32>,
+    moments: Moments<B, f32>,
+    work: Workspace<B, f32>,
+    staging: Staging,
+    order: Vec<u32>,
+    epoch: usize,
+    step: u32,
+}
+
+impl<'a, B: Backend> Trainer<'a, B> {
+    /// Start values, fitted scales, and all memory that the epochs need.
+    ///
+    /// # Errors
+    /// When there is no row to train on, the widths do not fit, or memory is short.
+    pub fn new(backend: &'a B, training: &'a Training<'a>) -> Result<Self> {
+        let Training { data, rows, config, seed, .. } = *training;
+        if rows.is_empty() {
+            return Err(Error::data("no pair is left to train on", "check the pairs, the folds and the rejects"));
+        }
+        let network = FusionNetwork::new(config.fusion_config(data))?;
+        let n_parameters = network.layout.len();
+        let mut parameters = backend.zeros(n_parameters)?;
+        backend.upload(&network.layout.initial(seed), backend.view_mut(&mut parameters, 0..n_parameters))?;
+        let batch = config.batch.min(rows.len());
+        Ok(Self {
+            backend,
+            training,
+            scale: if config.standardise { Standardiser::fit(data, rows) } else { Standardiser::default() },
+            label_scale: label_scale(data, rows)?,
+            parameters,
+            gradient: backend.zeros(n_parameters)?,
+            moments: Moments::zeros(backend, n_parameters)?,
+            work: Workspace::new(backend, &network.config, batch, true)?,
+            staging: Staging::new(data, batch),
+            order: rows.to_vec(),
+            epoch: 0,
+            step: 0,
+            network,
+        })
+    }
+
+    /// Number of trainable parameters.
+    #[must_use]
+    pub fn n_parameters(&self) -> usize {
+        self.network.layout.len()
+    }
+
+    /// One pass over the shuffled rows; returns the mean loss, dropout on.
+    ///
+    /// # Errors
+    /// When the loss stops being finite, a signal arrives, or an op fails.
+    pub fn epoch(&mut self) -> Result<f64> {
+        let Training { data, rows, config, seed, .. } = *self.training;
+        let backend = self.backend;
+        self.epoch += 1;
+        self.order.copy_from_slice(rows);
+        self.order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ ((self.epoch as u64) << 32)));
+        let dropout = self.network.config.dropout_projection > 0.0 || self.network.config.dropout_head > 0.0;
+        let (mut sum, mut known) = (0.0, 0);
+        for rows in self.order.chunks(config.batch.min(rows.len())) {
+            check_interrupt()?;
+            self.step += 1;
+            let n = rows.len();
+            self.staging.load_vectors(backend, data, rows, &self.scale, &mut self.work)?;
+            self.staging.load_labels(backend, data, rows, self.label_scale, &mut self.work)?;
+            let mode = if dropout { Mode::Training { seed, step: self.step } } else { Mode::Inference };
+            self.network.forward(backend, &self.parameters, &mut self.work, n, mode)?;
+            let (loss, labels) =
+                self.network.backward(backend, &self.parameters, &mut self.work, n, dropout, &mut self.gradient)?;
+            (sum, known) = (sum + loss, known + labels);
+            adam(backend, &config.optimiser, self.step, &mut self.parameters, &mut self.moments, &self.gradient)?;
+        }
+        let loss = sum / known.max(1) as f64;
+        if loss.is_finite() {
+            return Ok(loss);
+        }
+        Err(Error::data(
+            format!("the training loss became {loss} in epoch {}", self.epoch),
+            "lower learning_rate in --config, or look for extreme values in the vectors (`verify STORE`)",
+        ))
+    }
+}
+
 /// Runs `training`. The result depends on data, configuration and seed only, not on the number of threads.
 ///
 /// # Errors
 /// When a loss stops being finite, a signal arrives, or an op fails.
 pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained> {
-    let Training { data, rows, config, seed, .. } = *training;
-    if rows.is_empty() {
-        return Err(Error::data("no pair is left to train on", "check the pairs, the folds and the rejects"));
-    }
-    let network = FusionNetwork::new(config.fusion_config(data))?;
-    let scale = if config.standardise { Standardiser::fit(data, rows) } else { Standardiser::default() };
-    let label_scale = label_scale(data, rows)?;
-    let n_parameters = network.layout.len();
-    let mut parameters = backend.zeros(n_parameters)?;
-    backend.upload(&network.layout.initial(seed), backend.view_mut(&mut parameters, 0..n_parameters))?;
-    let mut gradient = backend.zeros(n_parameters)?;
-    let mut moments = Moments::zeros(backend, n_parameters)?;
-    let batch = config.batch.min(rows.len());
-    let mut work = Workspace::new(backend, &network.config, batch, true)?;
-    let mut staging = Staging::new(data, batch);
-    let dropout = network.config.dropout_projection > 0.0 || network.config.dropout_head > 0.0;
-
+    let mut trainer = Trainer::new(backend, training)?;
     let mut trained = Trained {
+        network: trainer.network.clone(),
         parameters: Vec::new(),
-        scale,
-        label_scale,
+        scale: trainer.scale.clone(),
+        label_scale: trainer.label_scale,
         train_loss: Vec::new(),
         watched_loss: Vec::new(),
         watched: Vec::new(),
-        kept_epoch: 0,
-        network,
+        kept_epoch: training.epochs,
     };
     let mut best = f64::NEG_INFINITY;
-    let mut order = rows.to_vec();
-    let mut step = 0u32;
     for epoch in 1..=training.epochs {
-        order.copy_from_slice(rows);
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ ((epoch as u64) << 32)));
-        let (mut sum, mut known) = (0.0, 0);
-        for rows in order.chunks(batch) {
-            check_interrupt()?;
-            step += 1;
-            staging.load_vectors(backend, data, rows, &trained.scale, &mut work)?;
-            staging.load_labels(backend, data, rows, label_scale, &mut work)?;
-            let mode = if dropout { Mode::Training { seed, step } } else { Mode::Inference };
-            trained.network.forward(backend, &parameters, &mut work, rows.len(), mode)?;
-            let (loss, n) =
-                trained.network.backward(backend, &parameters, &mut work, rows.len(), dropout, &mut gradient)?;
-            (sum, known) = (sum + loss, known + n);
-            adam(backend, &config.optimiser, step, &mut parameters, &mut moments, &gradient)?;
-        }
-        let loss = sum / known.max(1) as f64;
-        if !loss.is_finite() {
-            return Err(Error::data(
-                format!("the training loss became {loss} in epoch {epoch}"),
-                "lower learning_rate in --config, or look for extreme values in the vectors (`verify STORE`)",
-            ));
-        }
-        trained.train_loss.push(loss);
+        trained.train_loss.push(trainer.epoch()?);
         let Some(watch) = &training.watch else { continue };
-        let value = observe(backend, &mut trained, &parameters, watch)?;
+        let value = observe(backend, &mut trained, &trainer.parameters, watch)?;
         // Until the watched value is defined the latest weights are kept.
         if value > best || best == f64::NEG_INFINITY {
             best = value.max(best);
             trained.kept_epoch = epoch;
-            trained.parameters = download(backend, &parameters, n_parameters)?;
+            trained.parameters = download(backend, &trainer.parameters, trainer.n_parameters())?;
         }
         if watch.patience.is_some_and(|patience| epoch - trained.kept_epoch >= patience) {
             break;
         }
     }
     if training.watch.is_none() {
-        trained.kept_epoch = training.epochs;
-        trained.parameters = download(backend, &parameters, n_parameters)?;
+        trained.parameters = download(backend, &trainer.parameters, trainer.n_parameters())?;
     }
     Ok(trained)
 }

@@ -163,6 +163,20 @@ impl FusionConfig {
         }
     }
 
+    /// Floating-point operations of the matrix products of one training step, per pair: forward, the gradient of every
+    /// weight, and the gradient of every layer's input but the first.
+    #[must_use]
+    pub fn training_flops(&self) -> f64 {
+        let projected = |from: usize, to: usize, is: bool| if is { (from * to) as f64 } else { 0.0 };
+        let first = projected(self.d_partner, self.partner_width(), matches!(self.projection, Projection::Both(_)))
+            + projected(self.d_rna, self.rna_width(), self.projection != Projection::None);
+        let gate = projected(self.fused_width() * 2, self.fused_width(), self.fusion == Fusion::Input);
+        let widths: Vec<usize> =
+            [self.fused_width()].iter().chain(&self.head).chain([&self.n_outputs]).copied().collect();
+        let head: f64 = widths.windows(2).map(|pair| (pair[0] * pair[1]) as f64).sum();
+        4.0 * first + 6.0 * (gate + head)
+    }
+
     /// The network in one line.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -1,6 +1,7 @@
 //! Matrix product `C = op(A)·op(B)`, accumulated in the element type.
 
 mod cpu;
+mod row_dots;
 
 use crate::backend::{Matrix, MatrixMut, Memory, Real, expect_shape};
 use crate::error::Result;

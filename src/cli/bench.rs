@@ -1,0 +1,178 @@
+//! `biollmnet bench`: throughput as a share of what this machine can do, measured in the same run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use biollmnet::backend::Cpu;
+use biollmnet::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
+use biollmnet::error::{Error, Result};
+use biollmnet::files::atomic::write_with_digest;
+use biollmnet::train::{Preset, TrainConfig, Trainer, Training};
+use clap::{Args, ValueEnum};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::output::{print, print_json};
+use super::reading::Reading;
+use super::{Context, Outcome};
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What is measured.
+    #[arg(value_enum)]
+    work: Work,
+    /// The network: TOML laid over the preset rna-protein, or the word paper.
+    #[arg(long, value_name = "TOML", default_value = "paper")]
+    config: PathBuf,
+    /// Width of the RNA vectors.
+    #[arg(long, value_name = "N", default_value_t = 1280)]
+    d_rna: usize,
+    /// Width of the partner vectors.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    d_partner: usize,
+    /// Pairs of an epoch.
+    #[arg(long, value_name = "N", default_value_t = 2336)]
+    pairs: usize,
+    /// Keep the dropout of the configuration; the peers run without.
+    #[arg(long)]
+    dropout: bool,
+    /// Epochs before the timed ones.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    warmup: usize,
+    /// Timed epochs.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// Also write the result as JSON.
+    #[arg(long, value_name = "FILE")]
+    export_json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Work {
+    /// Training of the fusion network.
+    Fusion,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    what: String,
+    threads: usize,
+    pairs: usize,
+    batch: usize,
+    parameters: usize,
+    epochs: Vec<f64>,
+    /// Median.
+    seconds_per_epoch: f64,
+    steps_per_second: f64,
+    pairs_per_second: f64,
+    /// Matrix products of forward and backward pass, 10⁹ floating-point operations per second.
+    gflops: f64,
+    /// The same ÷ the matrix product ceiling below.
+    share_of_gemm: f64,
+    /// Bytes that Adam reads and writes alone (28 per parameter and step), 10⁹ per second of the whole step.
+    adam_gb_per_second: f64,
+    ceilings: Reading,
+}
+
+/// Measures and prints.
+pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
+    let report = match args.work {
+        Work::Fusion => fusion(args, context)?,
+    };
+    if let Some(path) = &args.export_json {
+        let json = serde_json::to_vec_pretty(&report).map_err(|e| {
+            Error::data(format!("the result cannot be written as JSON: {e}"), "leave out --export-json")
+        })?;
+        write_with_digest(path, &json)?;
+    }
+    if context.json {
+        print_json(&report)?;
+    } else {
+        print(format!("{}, {} threads, batch {}", report.what, report.threads, report.batch))?;
+        print(format!(
+            "{:.3} s per epoch of {} pairs ({:.0} steps/s, {:.0} pairs/s), median of {}",
+            report.seconds_per_epoch,
+            report.pairs,
+            report.steps_per_second,
+            report.pairs_per_second,
+            report.epochs.len()
+        ))?;
+        print(format!(
+            "{:.0} GFLOP/s of matrix products, {:.0} % of the {:.0} measured here; Adam moves {:.1} GB/s (copy here {:.1})",
+            report.gflops,
+            100.0 * report.share_of_gemm,
+            report.ceilings.gemm_gflops,
+            report.adam_gb_per_second,
+            report.ceilings.copy_gb_per_second
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Random vectors of the asked widths, 300 RNAs and 1 000 partners.
+fn random_pairs(args: &BenchArgs) -> Dataset {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut side = |n: usize, dim: usize| Entities {
+        ids: (0..n).map(|i| i.to_string()).collect(),
+        rows: (0..n).collect(),
+        group: (0..n as u32).collect(),
+        length: vec![0; n],
+        digest: vec![String::new(); n],
+        source: Arc::new(MemoryVectors { dim, values: (0..n * dim).map(|_| random.random_range(-1.0..1.0)).collect() }),
+        encoder: EncoderIdentity { name: "random".into(), digest: String::new(), pooling: "mean".into() },
+    };
+    let (rna, partner) = (side(300, args.d_rna), side(1000, args.d_partner));
+    let pairs = (0..args.pairs as u32)
+        .map(|row0| Pair { rna: random.random_range(0..300), partner: random.random_range(0..1000), row0 })
+        .collect();
+    let labels = (0..args.pairs).map(|_| f32::from(u8::from(random.random_bool(0.5)))).collect();
+    Dataset { rna, partner, pairs, labels, label_names: vec!["label".into()], task: Task::Binary }
+}
+
+fn fusion(args: &BenchArgs, context: &Context) -> Result<Report> {
+    let mut config = TrainConfig::load(Preset::RnaProtein, Some(&args.config))?;
+    config.standardise = false;
+    if !args.dropout {
+        (config.network.dropout_projection, config.network.dropout_head) = (0.0, 0.0);
+    }
+    let data = random_pairs(args);
+    let network = config.fusion_config(&data);
+    let rows: Vec<u32> = (0..args.pairs as u32).collect();
+    let training = Training { data: &data, rows: &rows, config: &config, epochs: 0, seed: 0, watch: None };
+    let backend = Cpu::all_threads();
+    let mut trainer = Trainer::new(&backend, &training)?;
+    for _ in 0..args.warmup {
+        trainer.epoch()?;
+    }
+    let mut epochs = Vec::new();
+    for _ in 0..args.runs {
+        let started = Instant::now();
+        trainer.epoch()?;
+        epochs.push(started.elapsed().as_secs_f64());
+    }
+    let mut sorted = epochs.clone();
+    sorted.sort_by(f64::total_cmp);
+    let seconds = sorted[sorted.len() / 2];
+    let steps = args.pairs.div_ceil(config.batch) as f64;
+    let ceilings = Reading::take()?;
+    let gflops = args.pairs as f64 * network.training_flops() / seconds / 1e9;
+    Ok(Report {
+        what: format!("fusion training, {}", network.summary()),
+        threads: context.threads,
+        pairs: args.pairs,
+        batch: config.batch,
+        parameters: trainer.n_parameters(),
+        seconds_per_epoch: seconds,
+        steps_per_second: steps / seconds,
+        pairs_per_second: args.pairs as f64 / seconds,
+        gflops,
+        share_of_gemm: gflops / ceilings.gemm_gflops,
+        adam_gb_per_second: 28.0 * trainer.n_parameters() as f64 * steps / seconds / 1e9,
+        epochs,
+        ceilings,
+    })
+}
