@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use biollmnet::error::Result;
-use biollmnet::train::Model;
+use biollmnet::files::output_folder::OutputFolder;
+use biollmnet::train::{MODEL_KIND, Model};
 use clap::Args;
 use serde_json::json;
 
@@ -36,9 +37,11 @@ pub struct TrainArgs {
 /// Trains and writes the model folder.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
+    // The folder is taken first: a long training must not end at a place that cannot be written.
+    let folder = OutputFolder::create(&args.out, MODEL_KIND, args.force)?;
     let pairs = args.input.load(context)?;
     let model = Model::train(&pairs.data, &config, usize::from(args.members), args.seed, context.progress.as_ref())?;
-    model.save(&args.out, args.force, rejects_tsv(&pairs.table)?.as_deref())?;
+    model.save(folder, rejects_tsv(&pairs.table)?.as_deref())?;
     let epochs: Vec<usize> = model.members.iter().map(|member| member.kept_epoch).collect();
     let summary = model.config.network().summary();
     let parameters = model.members.first().map_or(0, |member| member.parameters.len());

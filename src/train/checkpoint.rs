@@ -23,13 +23,12 @@ const MAKE_AGAIN: &str =
     "train the model again, or copy the whole folder again (`biollmnet verify` names what changed)";
 
 impl Model {
-    /// Writes the model into a new folder; see [`OutputFolder::create`] for what is refused. `rejects` is the list of
-    /// pairs that were left out, written as `rejects.tsv`.
+    /// Writes the model into `folder`, which is of kind [`KIND`]. `rejects` is the list of pairs that were left out,
+    /// written as `rejects.tsv`.
     ///
     /// # Errors
     /// What the file system reports.
-    pub fn save(&self, path: &Path, force: bool, rejects: Option<&[u8]>) -> Result<()> {
-        let folder = OutputFolder::create(path, KIND, force)?;
+    pub fn save(&self, folder: OutputFolder, rejects: Option<&[u8]>) -> Result<()> {
         folder.write("config.json", &json(&self.config)?)?;
         folder.write("calibration.json", &json(&self.calibration)?)?;
         folder.write("history.tsv", self.history().as_bytes())?;
