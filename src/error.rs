@@ -132,6 +132,9 @@ impl Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "free some space or choose another --out, then run the same command again"
                 }
+                io::ErrorKind::IsADirectory => "name a file, not a folder",
+                io::ErrorKind::NotADirectory => "a part of this path is a file, not a folder: check the path",
+                io::ErrorKind::InvalidData => "the file is damaged or of another kind: check which file is meant",
                 _ => "",
             },
             Self::Shape { .. } => "this is a defect of the program: please report the command and this line",

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -231,7 +232,7 @@ fn a_full_disk_asks_to_try_again_and_leaves_nothing() {
     for i in 0..200u32 {
         // Every sequence differs, so that each needs a kilobyte of its own.
         let letters: String = (0..32).map(|k| ['A', 'C', 'G', 'U'][(i >> (2 * (k % 4))) as usize & 3]).collect();
-        text += &format!(">r{i}\n{letters}\n");
+        let _ = writeln!(text, ">r{i}\n{letters}");
     }
     let input = bench.file("in.fa", text);
     if mounted {

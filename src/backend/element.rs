@@ -56,6 +56,8 @@ pub trait Real:
 
     /// Logistic function 1 / (1 + e⁻ˣ).
     #[must_use]
+    // Only code that is inlined into a dispatched loop is compiled for the instruction set of that loop.
+    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn sigmoid(self) -> Self {
         Self::ONE / (Self::ONE + (-self).exp())

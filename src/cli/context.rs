@@ -7,6 +7,7 @@ use biollmnet::progress::{Progress, interrupt_flag};
 use clap::{Args, ValueEnum};
 
 use super::device::Device;
+use super::output::say;
 use super::progress;
 
 /// Flags of every command.
@@ -17,8 +18,8 @@ pub struct Global {
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     device: Device,
     /// Number of threads; 0 = one per core.
-    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
-    threads: usize,
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
     /// Print results as JSON on stdout.
     #[arg(long, global = true)]
     json: bool,
@@ -92,7 +93,7 @@ impl Context {
         global.device.check()?;
         let mut pool = rayon::ThreadPoolBuilder::new();
         if global.threads > 0 {
-            pool = pool.num_threads(global.threads);
+            pool = pool.num_threads(usize::from(global.threads));
         }
         pool.build_global().map_err(|e| {
             Error::usage(format!("cannot start {} threads: {e}", global.threads), "choose a smaller --threads")
@@ -117,14 +118,14 @@ impl Context {
     /// A line for people on stderr; silent with `--quiet`.
     pub fn note(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", line.as_ref());
+            say(line);
         }
     }
 
     /// A line for people on stderr, with `--verbose` only.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose {
-            eprintln!("{}", line.as_ref());
+            say(line);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use biollmnet::data::folds::{Clusters, FoldOptions, Plan, SplitKind, read_clusters, read_folds};
-use biollmnet::data::{Columns, Dataset, Side};
+use biollmnet::data::{Columns, Dataset, Entities, Side, Task};
 use biollmnet::error::{Error, Result};
 use biollmnet::eval::assemble::{Labels, evaluate};
 use biollmnet::eval::result::DataOverview;
@@ -39,7 +39,7 @@ pub struct EvaluateArgs {
     /// Seeds 0 … N−1: each draws its own folds and starts its own networks.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// Folds from a file with the columns row0, rna_id, partner_id, s0_fold, s0_val_in, …
+    /// Folds from a file with the columns `row0`, `rna_id`, `partner_id`, `s0_fold`, `s0_val_in`, …
     #[arg(long, value_name = "TSV", conflicts_with_all = ["hold_out", "test_pairs"])]
     folds_file: Option<PathBuf>,
     /// Fusions to compare, the one that is judged first: static, input, concat, average [default: the preset's, then
@@ -117,6 +117,9 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let pairs = args.input.load(context)?;
     let test = args.test_data(context)?;
     let clusters = args.clusters.as_deref().map(|path| read_clusters(path, &pairs.data)).transpose()?;
+    if let Some(unnamed) = clusters.as_ref().map(|clusters| clusters.unnamed).filter(|&n| n > 0) {
+        context.note(format!("warning: --clusters leaves out {unnamed} ids; each is grouped by its sequence alone"));
+    }
     let options = FoldOptions {
         seeds: (0..args.seeds).collect(),
         folds: args.folds,
@@ -149,7 +152,8 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     };
     let overview = overview(&pairs, test_set);
     let (evaluation, runs) = evaluate(&request, clusters.as_ref(), &labels, overview, context.progress.as_ref())?;
-    evaluation_folder::write(folder, &request, &evaluation, &runs, &pairs.table)?;
+    let test_table = test.as_ref().map(|test| &test.table);
+    evaluation_folder::write(folder, &request, &evaluation, &runs, &pairs.table, test_table)?;
     evaluation_folder::print_summary(&evaluation, &args.out, context)?;
     let rejected = pairs.table.rejects.len() + test.map_or(0, |test| test.table.rejects.len());
     Ok(Outcome::from_rejected(rejected))
@@ -176,6 +180,37 @@ pub fn overview(pairs: &JoinedPairs, test: Option<&Dataset>) -> DataOverview {
     DataOverview { rejected, ..DataOverview::of(&pairs.data, test) }
 }
 
+/// Refuses a test set that a network of the training set cannot score.
+fn check_alike(data: &Dataset, test: &Dataset) -> Result<()> {
+    let same_labels = data.task != Task::MultiLabel || data.label_names == test.label_names;
+    if test.task != data.task || !same_labels {
+        let labels = |set: &Dataset| match set.task {
+            Task::Binary => "0 and 1".to_owned(),
+            Task::Regression => "numbers".to_owned(),
+            Task::MultiLabel => set.label_names.join(", "),
+        };
+        return Err(Error::data(
+            format!("the training labels are {}, the test labels {}", labels(data), labels(test)),
+            "use labels of one kind in both sets; --test-columns names those of the test set",
+        ));
+    }
+    for (name, side) in [("RNA", Side::Rna), ("partner", Side::Partner)] {
+        let (of_data, of_test) = (data.entities(side), test.entities(side));
+        if (&of_data.encoder, of_data.dim()) != (&of_test.encoder, of_test.dim()) {
+            let encoder = |e: &Entities| format!("'{}' ({}, width {})", e.encoder.name, e.encoder.pooling, e.dim());
+            return Err(Error::data(
+                format!(
+                    "the training {name} vectors are of {}, the test ones of {}",
+                    encoder(of_data),
+                    encoder(of_test)
+                ),
+                "embed both sets with the same encoder",
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl EvaluateArgs {
     fn test_data(&self, context: &Context) -> Result<Option<JoinedPairs>> {
         let Some(pairs) = &self.test_pairs else { return Ok(None) };
@@ -194,12 +229,7 @@ impl EvaluateArgs {
         clusters: Option<&Clusters>,
     ) -> Result<(Plan, String)> {
         if let Some(test) = test {
-            if (test.task, test.n_labels()) != (data.task, data.n_labels()) {
-                return Err(Error::data(
-                    format!("training labels are {:?}, test labels {:?}", data.task, test.task),
-                    "use the same kind of label in both sets",
-                ));
-            }
+            check_alike(data, test)?;
             return Ok((Plan::train_test(data, test, options)?, "train→test".to_owned()));
         }
         if let Some(HoldOut { side, id }) = &self.hold_out {

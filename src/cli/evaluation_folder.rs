@@ -20,13 +20,15 @@ use super::pair_input::write_rejects;
 /// The `kind` of an evaluation in its manifest.
 pub const KIND: &str = "evaluation";
 
-/// Writes metrics.json, predictions.tsv, report.html, figures/ and, where there is something to list, rejects.tsv.
+/// Writes metrics.json, predictions.tsv, report.html, figures/ and, where there is something to list, rejects.tsv and
+/// test-rejects.tsv, those of the separate test set.
 pub fn write(
     folder: OutputFolder,
     request: &Request<'_>,
     evaluation: &Evaluation,
     runs: &Runs,
     table: &PairTable,
+    test: Option<&PairTable>,
 ) -> Result<()> {
     let json = serde_json::to_string_pretty(evaluation)
         .map_err(|e| Error::data(format!("the evaluation cannot be written as JSON: {e}"), "report this"))?;
@@ -35,7 +37,10 @@ pub fn write(
     for file in report::render(evaluation) {
         folder.write(&file.path, file.contents.as_bytes())?;
     }
-    write_rejects(table, &folder)?;
+    write_rejects(table, &folder, "rejects.tsv")?;
+    if let Some(test) = test {
+        write_rejects(test, &folder, "test-rejects.tsv")?;
+    }
     folder.commit(
         json!({ "title": evaluation.title, "protocol": evaluation.setup.protocol, "split": evaluation.setup.split }),
     )?;

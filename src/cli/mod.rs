@@ -25,7 +25,8 @@ mod verify;
 use std::process::ExitCode;
 
 use biollmnet::error::{Error, Result};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use context::{Context, Global, Outcome};
 
@@ -48,7 +49,7 @@ enum Command {
     /// Train the fusion network on labelled pairs.
     Train(train::TrainArgs),
     /// Cross-validate the network beside every baseline, and write the report.
-    Evaluate(evaluate::EvaluateArgs),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Score pairs with a trained model.
     Predict(predict::PredictArgs),
     /// Find the best partners of every target in a library.
@@ -97,6 +98,11 @@ pub fn command_tree() -> clap::Command {
                     return argument;
                 }
                 let variable = format!("BIOLLMNET_{}", long.to_uppercase().replace('-', "_"));
+                // A switch takes what people write for yes and no.
+                let argument = match argument.get_action() {
+                    ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+                    _ => argument,
+                };
                 argument.env(variable).hide_env(true)
             })
             .mut_subcommands(with_environment)
@@ -136,8 +142,8 @@ pub fn main() -> ExitCode {
 }
 
 fn report(error: &Error) {
-    eprintln!("error: {error}");
+    output::say(format!("error: {error}"));
     if !error.help().is_empty() {
-        eprintln!("help: {}", error.help());
+        output::say(format!("help: {}", error.help()));
     }
 }

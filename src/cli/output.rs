@@ -1,4 +1,4 @@
-//! Results on standard output; a reader that has gone is no failure.
+//! Results on standard output, words on standard error; a reader that has gone is no failure.
 
 use std::io::Write;
 
@@ -15,6 +15,11 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value)
         .map_err(|e| Error::data(format!("the result cannot be written as JSON: {e}"), "leave out --json"))?;
     print(text)
+}
+
+/// Prints one line on standard error; when nobody reads it the work goes on.
+pub fn say(line: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
 }
 
 /// Prints `bytes` as they are.

@@ -37,9 +37,11 @@ pub struct JoinedPairs {
 }
 
 impl PairInput {
-    /// Reads labelled pairs and joins them with the stores.
+    /// Reads pairs to train on and joins them with the stores.
     pub fn load(&self, context: &Context) -> Result<JoinedPairs> {
-        load_labelled(&self.pairs, self.columns.as_ref(), &self.rna, &self.partner, context)
+        let table = PairTable::read(&self.pairs, &self.columns.clone().unwrap_or_default())?;
+        table.check_trainable()?;
+        join_stores(table, &self.rna, &self.partner, context)
     }
 
     /// A name for headings: the file's stem, or its folder's name where the file is called `pairs`.
@@ -54,7 +56,7 @@ impl PairInput {
     }
 }
 
-/// Reads labelled pairs and joins them with the stores at `rna` and `partner`.
+/// Reads labelled pairs to test on, which may be of one class, and joins them with the stores at `rna` and `partner`.
 pub fn load_labelled(
     pairs: &Path,
     columns: Option<&Columns>,
@@ -62,8 +64,12 @@ pub fn load_labelled(
     partner: &Path,
     context: &Context,
 ) -> Result<JoinedPairs> {
-    let mut table = PairTable::read(pairs, &columns.cloned().unwrap_or_default())?;
-    table.check_trainable()?;
+    let table = PairTable::read(pairs, &columns.cloned().unwrap_or_default())?;
+    table.check_labelled()?;
+    join_stores(table, rna, partner, context)
+}
+
+fn join_stores(mut table: PairTable, rna: &Path, partner: &Path, context: &Context) -> Result<JoinedPairs> {
     let rna = Arc::new(Store::open(rna)?);
     let partner = if partner == rna.path() { Arc::clone(&rna) } else { Arc::new(Store::open(partner)?) };
     let data = join(&mut table, &rna, &partner)?;
@@ -81,7 +87,7 @@ fn tell(table: &PairTable, data: &Dataset, context: &Context) {
     ));
     if !table.rejects.is_empty() {
         let reasons: Vec<String> = table.rejected_by_reason().iter().map(|(why, n)| format!("{n} {why}")).collect();
-        context.note(format!("warning: {} rows rejected: {}", table.rejects.len(), reasons.join(", ")));
+        context.note(format!("warning: rejected rows: {}; they are listed in the output folder", reasons.join(", ")));
     }
     if !table.contradictory.is_empty() {
         context.note(format!(
@@ -101,10 +107,10 @@ pub fn rejects_tsv(table: &PairTable) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Puts `rejects.tsv` into `folder` where there is something to list.
-pub fn write_rejects(table: &PairTable, folder: &OutputFolder) -> Result<()> {
+/// Puts the file `name` into `folder` where there is something to list.
+pub fn write_rejects(table: &PairTable, folder: &OutputFolder, name: &str) -> Result<()> {
     match rejects_tsv(table)? {
-        Some(bytes) => folder.write("rejects.tsv", &bytes),
+        Some(bytes) => folder.write(name, &bytes),
         None => Ok(()),
     }
 }

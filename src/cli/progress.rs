@@ -8,6 +8,7 @@ use biollmnet::progress::{Progress, Silent};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::context::ProgressKind;
+use super::output::say;
 
 /// The reporter for `kind`: `auto` is a bar on a terminal and plain lines elsewhere.
 pub fn choose(kind: ProgressKind, quiet: bool) -> Arc<dyn Progress> {
@@ -79,7 +80,7 @@ impl Lines {
                 "phase": phase.what, "unit": phase.unit, "done": phase.done, "total": phase.total,
                 "seconds": seconds, "per_second": rate, "finished": finished,
             });
-            eprintln!("{line}");
+            say(line.to_string());
             return;
         }
         let total = phase.total.map_or(String::new(), |t| format!("/{t}"));
@@ -89,7 +90,7 @@ impl Lines {
             }
             _ => String::new(),
         };
-        eprintln!("{}: {}{total} {}, {rate:.1}/s{remaining}", phase.what, phase.done, phase.unit);
+        say(format!("{}: {}{total} {}, {rate:.1}/s{remaining}", phase.what, phase.done, phase.unit));
     }
 }
 

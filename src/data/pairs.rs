@@ -144,17 +144,25 @@ impl PairTable {
         }
     }
 
-    /// For training: refuses a table from which nothing can be learnt.
+    /// For testing: refuses a table without labels.
     ///
     /// # Errors
-    /// Those of [`PairTable::check_rows`]; [`Error::Format`] when there is no label column, or when a label column
-    /// has one value only.
-    pub fn check_trainable(&self) -> Result<()> {
+    /// Those of [`PairTable::check_rows`]; [`Error::Format`] when there is no label column.
+    pub fn check_labelled(&self) -> Result<()> {
         self.check_rows()?;
         if self.label_names.is_empty() {
             let help = "add a third column with labels, or name it with --columns label=NAME";
             return Err(Error::format(&self.path, "the file has no label column", help));
         }
+        Ok(())
+    }
+
+    /// For training: refuses a table from which nothing can be learnt.
+    ///
+    /// # Errors
+    /// Those of [`PairTable::check_labelled`]; [`Error::Format`] when a label column has one value only.
+    pub fn check_trainable(&self) -> Result<()> {
+        self.check_labelled()?;
         for (i, name) in self.label_names.iter().enumerate() {
             let mut known = self.rows.iter().map(|row| row.labels[i]).filter(|label| !label.is_nan());
             let first = known.next();

@@ -51,7 +51,7 @@ pub fn evaluate(
     progress.begin("intervals", "models", Some(runs.models.len() as u64));
     let mut scored = Vec::with_capacity(runs.models.len());
     for model in &runs.models {
-        scored.push(scorer.score(model));
+        scored.push(scorer.score(model)?);
         progress.advance(1);
     }
     progress.finish();
@@ -104,6 +104,8 @@ fn setup(request: &Request<'_>, labels: &Labels, parameters: usize) -> Setup {
                 .to_owned()
         }
     };
+    let main =
+        request.fusions.first().map_or_else(|| request.config.clone(), |&fusion| request.config.with_fusion(fusion));
     Setup {
         command: labels.command.clone(),
         task: request.data.task,
@@ -114,7 +116,7 @@ fn setup(request: &Request<'_>, labels: &Labels, parameters: usize) -> Setup {
         epochs: request.config.epochs,
         stop,
         standardise: request.config.standardise,
-        network: request.config.fusion_config(request.data).summary(),
+        network: main.fusion_config(request.data).summary(),
         parameters,
         rna_encoder: request.data.rna.encoder.clone(),
         partner_encoder: request.data.partner.encoder.clone(),

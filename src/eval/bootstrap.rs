@@ -7,7 +7,9 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::data::{Clusters, Dataset, Side};
+use crate::error::Result;
 use crate::metrics::Sample;
+use crate::progress::check_interrupt;
 
 /// Resamples of the published figures.
 pub const RESAMPLES: usize = 2000;
@@ -78,28 +80,31 @@ impl Bootstrap {
     /// Evaluates a model in every resample; `seeds` has one entry per seed, all of the same metrics.
     ///
     /// The result depends on the seed of the bootstrap alone, not on the number of threads.
-    #[must_use]
-    pub fn replicates(&self, seeds: &[SeedSample]) -> Replicates {
+    ///
+    /// # Errors
+    /// [`Interrupted`](crate::error::Error::Interrupted) after a signal.
+    pub fn replicates(&self, seeds: &[SeedSample]) -> Result<Replicates> {
         let names = seeds.first().map_or(&[][..], |seed| seed.sample.names());
         let once = |seed: &SeedSample| seed.sample.evaluate(&vec![1; seed.rows.len()]);
         let pooled = mean_over_seeds(names.len(), seeds.iter().map(once));
-        let sides = [0, 1].map(|side| {
+        let [by_rna, by_partner] = [0, 1].map(|side| {
             let (group_of_row, n_groups) = &self.sides[side];
             if *n_groups < 2 {
-                return Vec::new();
+                return Ok(Vec::new());
             }
             let resample = |i: usize| {
+                check_interrupt()?;
                 let times = self.drawn(side, i);
                 let weigh = |seed: &SeedSample| {
                     let weights: Vec<u32> =
                         seed.rows.iter().map(|&row| times[group_of_row[row as usize] as usize]).collect();
                     seed.sample.evaluate(&weights)
                 };
-                mean_over_seeds(names.len(), seeds.iter().map(weigh))
+                Ok(mean_over_seeds(names.len(), seeds.iter().map(weigh)))
             };
-            (0..self.resamples).into_par_iter().map(resample).collect()
+            (0..self.resamples).into_par_iter().map(resample).collect::<Result<Vec<_>>>()
         });
-        Replicates { names, pooled, sides }
+        Ok(Replicates { names, pooled, sides: [by_rna?, by_partner?] })
     }
 
     /// How often each group is drawn in resample `i`; every resample has a stream of its own.
@@ -237,7 +242,7 @@ mod tests {
     fn the_interval_of_accuracy_is_binomial_without_groups() {
         let (data, rows, sample) = case(400, 400, 1.0);
         let bootstrap = Bootstrap::new(&data, None, &rows, RESAMPLES, 7);
-        let replicates = bootstrap.replicates(&[SeedSample { sample: &sample, rows: &rows }]);
+        let replicates = bootstrap.replicates(&[SeedSample { sample: &sample, rows: &rows }]).unwrap();
         let accuracy = replicates.pooled("accuracy").unwrap();
         let (low, high) = replicates.interval("accuracy").unwrap();
         let expected = 1.96 * (accuracy * (1.0 - accuracy) / 400.0).sqrt();
@@ -249,11 +254,13 @@ mod tests {
     fn one_group_gives_no_interval_by_that_side() {
         let (data, rows, sample) = case(50, 1, 1.0);
         let bootstrap = Bootstrap::new(&data, None, &rows, 200, 7);
-        let replicates = bootstrap.replicates(&[SeedSample { sample: &sample, rows: &rows }]);
+        let replicates = bootstrap.replicates(&[SeedSample { sample: &sample, rows: &rows }]).unwrap();
         assert!(replicates.sides[0].is_empty() && replicates.interval("AUROC").is_some());
         assert_eq!(replicates.interval("no such metric"), None);
         let (data, rows, sample) = case(1, 1, 1.0);
-        let one = Bootstrap::new(&data, None, &rows, 200, 7).replicates(&[SeedSample { sample: &sample, rows: &rows }]);
+        let one = Bootstrap::new(&data, None, &rows, 200, 7)
+            .replicates(&[SeedSample { sample: &sample, rows: &rows }])
+            .unwrap();
         assert_eq!(one.interval("accuracy"), None);
     }
 
@@ -263,7 +270,7 @@ mod tests {
         let bootstrap = Bootstrap::new(&data, None, &rows, 300, 1);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| bootstrap.replicates(&[SeedSample { sample: &sample, rows: &rows }]).sides)
+            pool.install(|| bootstrap.replicates(&[SeedSample { sample: &sample, rows: &rows }]).unwrap().sides)
         };
         assert_eq!(run(1), run(3));
     }
@@ -274,7 +281,7 @@ mod tests {
         let (_, _, poor) = case(300, 30, 6.0);
         let bootstrap = Bootstrap::new(&data, None, &rows, 500, 1);
         let seeds = |sample| [SeedSample { sample, rows: &rows }, SeedSample { sample, rows: &rows }];
-        let (good, poor) = (bootstrap.replicates(&seeds(&good)), bootstrap.replicates(&seeds(&poor)));
+        let (good, poor) = (bootstrap.replicates(&seeds(&good)).unwrap(), bootstrap.replicates(&seeds(&poor)).unwrap());
         let difference = good.minus(&poor, "AUROC").unwrap();
         assert!(difference.value > 0.1 && difference.interval.0 > 0.0, "{difference:?}");
         assert!((difference.p - 2.0 / 501.0).abs() < 1e-12);

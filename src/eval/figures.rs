@@ -109,14 +109,15 @@ pub fn case_study(request: &Request<'_>, runs: &Runs, chosen: Option<&str>) -> O
     let main = runs.models.first().filter(|_| tested.task != Task::MultiLabel)?;
     let means = mean_by_row(request, main);
     let rna_of = |row: u32| tested.pairs[row as usize].rna as usize;
-    let rna = match chosen {
-        Some(id) => tested.rna.ids.iter().position(|known| known == id)?,
-        None => {
-            let mut pairs = vec![0usize; tested.rna.len()];
-            means.keys().for_each(|&row| pairs[rna_of(row)] += 1);
-            let usable = (0..pairs.len()).filter(|&rna| pairs[rna] > 0 && pairs[rna] <= CASE_PARTNERS);
-            usable.max_by(|&a, &b| pairs[a].cmp(&pairs[b]).then_with(|| tested.rna.ids[b].cmp(&tested.rna.ids[a])))?
+    let rna = if let Some(id) = chosen {
+        tested.rna.ids.iter().position(|known| known == id)?
+    } else {
+        let mut pairs = vec![0usize; tested.rna.len()];
+        for &row in means.keys() {
+            pairs[rna_of(row)] += 1;
         }
+        let usable = (0..pairs.len()).filter(|&rna| pairs[rna] > 0 && pairs[rna] <= CASE_PARTNERS);
+        usable.max_by(|&a, &b| pairs[a].cmp(&pairs[b]).then_with(|| tested.rna.ids[b].cmp(&tested.rna.ids[a])))?
     };
     let mut edges: Vec<CaseEdge> = means
         .iter()

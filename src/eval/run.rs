@@ -245,7 +245,7 @@ fn shuffled(request: &Request<'_>, index: usize) -> Result<Outcome> {
     let width = data.n_labels();
     let rows = split.outer();
     let mut from = rows.clone();
-    from.shuffle(&mut ChaCha8Rng::seed_from_u64(training_seed(split) ^ 0x5AFF_1E));
+    from.shuffle(&mut ChaCha8Rng::seed_from_u64(training_seed(split) ^ 0x005A_FF1E));
     for (&to, &from) in rows.iter().zip(&from) {
         for label in 0..width {
             data.labels[to as usize * width + label] = request.data.labels[from as usize * width + label];

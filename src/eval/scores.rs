@@ -7,6 +7,7 @@ use super::result::{Comparison, MetricValue, ModelScores, Role};
 use super::run::{ModelRun, Request};
 use super::significance::holm;
 use crate::data::{Dataset, Task};
+use crate::error::Result;
 use crate::metrics::{BinarySample, MultiLabelSample, RegressionSample, Sample};
 
 /// Metrics that move with the threshold.
@@ -101,12 +102,14 @@ impl<'a> Scorer<'a> {
     }
 
     /// All metrics of a model, and its resamples for comparisons.
-    #[must_use]
-    pub fn score(&self, run: &ModelRun) -> (ModelScores, Replicates) {
-        let (metrics, replicates) = self.table(run, |_| 0.0);
+    ///
+    /// # Errors
+    /// [`Interrupted`](crate::error::Error::Interrupted) after a signal.
+    pub fn score(&self, run: &ModelRun) -> Result<(ModelScores, Replicates)> {
+        let (metrics, replicates) = self.table(run, |_| 0.0)?;
         let thresholds = run.parts.iter().all(|part| part.threshold.is_some());
         let at_inner_threshold = if thresholds {
-            let (mut metrics, _) = self.table(run, |part| part.threshold.unwrap_or(0.0));
+            let (mut metrics, _) = self.table(run, |part| part.threshold.unwrap_or(0.0))?;
             metrics.retain(|name, _| THRESHOLDED.contains(&name.as_str()));
             metrics
         } else {
@@ -119,14 +122,14 @@ impl<'a> Scorer<'a> {
             metrics,
             at_inner_threshold,
         };
-        (scores, replicates)
+        Ok((scores, replicates))
     }
 
     fn table(
         &self,
         run: &ModelRun,
         shift: impl Fn(&super::run::Part) -> f64,
-    ) -> (BTreeMap<String, MetricValue>, Replicates) {
+    ) -> Result<(BTreeMap<String, MetricValue>, Replicates)> {
         let trainings = &self.request.plan.trainings;
         let of_seed = |seed: u64| {
             let parts = run.parts.iter().filter(move |part| trainings[part.split].seed == seed);
@@ -153,7 +156,7 @@ impl<'a> Scorer<'a> {
             .collect();
         let samples: Vec<SeedSample<'_>> =
             pooled.iter().map(|(block, sample)| SeedSample { sample: sample.as_ref(), rows: &block.rows }).collect();
-        let replicates = self.bootstrap.replicates(&samples);
+        let replicates = self.bootstrap.replicates(&samples)?;
         let names = samples.first().map_or(&[][..], |seed| seed.sample.names());
         let metrics = names.iter().enumerate().map(|(m, name)| {
             let values: Vec<Vec<Option<f64>>> =
@@ -165,7 +168,7 @@ impl<'a> Scorer<'a> {
             };
             ((*name).to_owned(), value)
         });
-        (metrics.collect(), replicates)
+        Ok((metrics.collect(), replicates))
     }
 }
 
@@ -220,7 +223,7 @@ mod tests {
         let value = over_folds_and_seeds(vec![vec![Some(0.2), Some(0.4), None], vec![Some(0.5), Some(0.7), Some(0.6)]]);
         assert!((value.mean.unwrap() - 0.45).abs() < 1e-12);
         assert!((value.sd_seeds.unwrap() - 0.3 / 2f64.sqrt()).abs() < 1e-12);
-        assert!((value.sd_folds.unwrap() - (0.02f64.sqrt() + 0.1) / 2.0).abs() < 1e-12);
+        assert!((value.sd_folds.unwrap() - f64::midpoint(0.02f64.sqrt(), 0.1)).abs() < 1e-12);
         let single = over_folds_and_seeds(vec![vec![None, Some(0.5)]]);
         assert_eq!((single.mean, single.sd_seeds, single.sd_folds), (Some(0.5), None, None));
     }

@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::table::{Cell, Kind};
-use super::whole_batches;
 use crate::backend::Cpu;
 use crate::data::{Dataset, Entities};
 use crate::error::Result;
@@ -55,8 +54,7 @@ impl<'a> Scorer<'a> {
                 .par_chunks(CHUNK)
                 .map(|rows| {
                     check_interrupt()?;
-                    let mut found = self.model.predict(&Cpu::single(), self.data, &whole_batches(rows))?;
-                    found.truncate(rows.len() * width);
+                    let found = self.model.predict(&Cpu::single(), self.data, rows)?;
                     progress.advance(rows.len() as u64);
                     Ok(found)
                 })

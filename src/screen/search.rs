@@ -7,7 +7,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::collection::{Distinct, subset};
 use super::top_k::{Hit, TopK};
-use super::whole_batches;
 use crate::backend::Cpu;
 use crate::data::{Dataset, Entities, Pair, Side, Task};
 use crate::error::{Error, Result};
@@ -98,9 +97,9 @@ impl Screening<'_> {
         let pairs = (0..targets.len() as u32 * n).map(|i| pair(self.targets_side, i / n, i % n, i)).collect();
         let data = dataset(self, targets, entries, pairs);
         let rows: Vec<u32> = (0..data.len() as u32).collect();
-        let scores = self.model.scores(&Cpu::single(), &data, &whole_batches(&rows))?;
-        let scores = scores.into_iter().skip(self.label).step_by(self.model.config.label_names.len());
-        let scores: Vec<f64> = scores.take(rows.len()).collect();
+        let scores = self.model.scores(&Cpu::single(), &data, &rows)?;
+        let scores: Vec<f64> =
+            scores.into_iter().skip(self.label).step_by(self.model.config.label_names.len()).collect();
         if let Some(bad) = scores.iter().position(|score| score.is_nan()) {
             let Pair { rna, partner, .. } = data.pairs[bad];
             return Err(Error::data(

@@ -12,7 +12,7 @@ use crate::ops::Backend;
 ///
 /// The last bits of a logit depend on the size of its batch, not on its place: whole batches give a pair the same
 /// logit in any company.
-pub const SCORING_BATCH: usize = 256;
+const SCORING_BATCH: usize = 256;
 
 /// Vectors of a batch on their way from the memory map to the device.
 pub(super) struct Staging {

@@ -133,15 +133,19 @@ impl TrainConfig {
         }
         let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
         let wrong = |reason: String| Error::format(path, reason, KEYS);
-        let mut overrides: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| wrong(format!("not valid TOML: {}", e.message())))?;
+        let mut overrides: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() as u64 + 1;
+            Error::record(path, line, "", format!("not valid TOML: {}", e.message()), KEYS)
+        })?;
         let preset = match overrides.remove("preset") {
             Some(name) => name.as_str().unwrap_or_default().parse().map_err(wrong)?,
             None => preset,
         };
         let mut table = toml::Table::try_from(preset.config()).map_err(|e| wrong(e.to_string()))?;
         lay_over(&mut table, overrides);
-        let config: Self = table.try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))?;
+        let config: Self =
+            table.try_into().map_err(|e: toml::de::Error| wrong(e.to_string().trim_end().replace('\n', " ")))?;
         config.check().map_err(|e| wrong(e.to_string()))?;
         Ok(config)
     }

@@ -12,7 +12,7 @@ mod standardise;
 mod stop;
 mod trainer;
 
-pub use batch::{SCORING_BATCH, gate_shares, score};
+pub use batch::{gate_shares, score};
 pub use calibration::Platt;
 pub use checkpoint::KIND as MODEL_KIND;
 pub use config::{NetworkConfig, Preset, TrainConfig};

@@ -7,6 +7,7 @@ use crate::data::Entities;
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::gemm::{Product, gemm};
+use crate::progress::check_interrupt;
 
 /// Rows of a block: a block of cosines stays in the second-level cache.
 const BLOCK: usize = 256;
@@ -28,7 +29,9 @@ pub struct TrainIndex {
 fn normalise(vector: &mut [f32]) {
     let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     if norm > 0.0 {
-        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+        for x in vector {
+            *x = (f64::from(*x) / norm) as f32;
+        }
     }
 }
 
@@ -96,11 +99,11 @@ impl TrainIndex {
         let mut cosines = backend.zeros::<f32>(BLOCK * n)?;
         let mut host = vec![0.0; BLOCK * n];
         for (b, rows) in queries.chunks(BLOCK * dim).enumerate() {
+            check_interrupt()?;
             let m = rows.len() / dim;
             backend.upload(rows, backend.view_mut(&mut block, 0..rows.len()))?;
-            // Always a whole block: the last bits of a product depend on its number of rows.
-            let (a, t) = (Matrix::of(backend, &block, BLOCK, dim), Matrix::of(backend, &train, n, dim));
-            gemm(backend, Product::Nt, a, t, false, MatrixMut::of(backend, &mut cosines, BLOCK, n))?;
+            let (a, t) = (Matrix::of(backend, &block, m, dim), Matrix::of(backend, &train, n, dim));
+            gemm(backend, Product::Nt, a, t, false, MatrixMut::of(backend, &mut cosines, m, n))?;
             backend.download(backend.view(&cosines, 0..m * n), &mut host[..m * n])?;
             for (i, cosines) in host[..m * n].chunks_exact(n).enumerate() {
                 let others = cosines.iter().enumerate().filter(|(j, _)| !(own && *j == b * BLOCK + i));

@@ -25,7 +25,9 @@ impl SideScale {
             entities.copy_vector(entity as usize, &mut row);
             mean.iter_mut().zip(&row).for_each(|(m, &x)| *m += f64::from(x));
         }
-        mean.iter_mut().for_each(|m| *m /= n);
+        for m in &mut mean {
+            *m /= n;
+        }
         let mut square = vec![0f64; dim];
         for &entity in members {
             entities.copy_vector(entity as usize, &mut row);
@@ -60,7 +62,9 @@ impl Standardiser {
     pub fn fit(data: &Dataset, rows: &[u32]) -> Self {
         let side = |entities: &Entities, of: fn(&crate::data::Pair) -> u32| {
             let mut seen = vec![false; entities.len()];
-            rows.iter().for_each(|&row| seen[of(&data.pairs[row as usize]) as usize] = true);
+            for &row in rows {
+                seen[of(&data.pairs[row as usize]) as usize] = true;
+            }
             let members: Vec<u32> = (0..entities.len() as u32).filter(|&e| seen[e as usize]).collect();
             SideScale::fit(entities, &members)
         };

@@ -78,7 +78,9 @@ impl Trained {
         let parameters = self.upload(backend)?;
         let mut logits = score(backend, &self.network, &parameters, &self.scale, data, rows)?;
         if self.network.config.task == Task::Regression {
-            logits.iter_mut().for_each(|z| *z *= self.label_scale);
+            for z in &mut logits {
+                *z *= self.label_scale;
+            }
         }
         Ok(logits)
     }
@@ -166,7 +168,6 @@ impl<'a, B: Backend> Trainer<'a, B> {
     /// # Errors
     /// When the loss stops being finite, a signal arrives, or an op fails.
     pub fn epoch(&mut self) -> Result<f64> {
-        check_interrupt()?;
         let Training { data, rows, config, seed, .. } = *self.training;
         let backend = self.backend;
         self.epoch += 1;
@@ -175,6 +176,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let dropout = self.network.config.dropout_projection > 0.0 || self.network.config.dropout_head > 0.0;
         let (mut sum, mut known) = (0.0, 0);
         for rows in self.order.chunks(config.batch.min(rows.len())) {
+            check_interrupt()?;
             self.step += 1;
             let n = rows.len();
             self.staging.load_vectors(backend, data, rows, &self.scale, &mut self.work)?;
@@ -218,7 +220,8 @@ pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained
         trained.train_loss.push(trainer.epoch()?);
         let Some(watch) = &training.watch else { continue };
         let value = observe(backend, &mut trained, &trainer.parameters, watch)?;
-        if value > best || epoch == 1 {
+        // Until the watched value is defined the latest weights are kept.
+        if value > best || best == f64::NEG_INFINITY {
             best = value.max(best);
             trained.kept_epoch = epoch;
             trained.parameters = download(backend, &trainer.parameters, trainer.n_parameters())?;

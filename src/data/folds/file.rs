@@ -128,6 +128,9 @@ impl<'a> Table<'a> {
     }
 
     fn column(&self, name: &str) -> Result<usize> {
+        if self.header.is_empty() {
+            return Err(Error::format(self.path, "the file is empty", LAYOUT));
+        }
         self.header.iter().position(|column| column == name).ok_or_else(|| {
             let found: Vec<&str> = self.header.iter().collect();
             Error::format(self.path, format!("no column '{name}' among {}", found.join(", ")), LAYOUT)

@@ -272,7 +272,7 @@ impl SeedFolds {
 fn check(options: &FoldOptions) -> Result<()> {
     if options.folds < 2 {
         return Err(Error::usage(
-            format!("{} fold leaves nothing to train on", options.folds),
+            format!("--folds {} leaves nothing to train on", options.folds),
             "use --folds 2 or more, or --hold-out or --test-pairs for a single test",
         ));
     }

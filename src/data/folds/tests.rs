@@ -135,7 +135,7 @@ fn cold_folds_are_balanced() {
 fn impossible_requests_are_refused() {
     let data = grid(4);
     let refused = |kind, folds| Plan::cross_validation(&data, &options(kind, folds), None).unwrap_err().to_string();
-    assert_eq!(refused(SplitKind::Random, 1), "1 fold leaves nothing to train on");
+    assert_eq!(refused(SplitKind::Random, 1), "--folds 1 leaves nothing to train on");
     assert_eq!(refused(SplitKind::Random, 17), "17 folds are more than the 16 pairs");
     assert_eq!(refused(SplitKind::Rna, 3), "3 folds are more than the 2 RNA groups");
     assert_eq!(refused(SplitKind::Partner, 3), "3 folds are more than the 2 partner groups");

@@ -38,7 +38,7 @@ impl Baseline for IdOnly {
         test_rows: &[u32],
         _seed: u64,
     ) -> Result<Vec<f64>> {
-        Ok(predict((train, train_rows), (test, test_rows), |entities, entity| &entities.ids[entity]))
+        predict((train, train_rows), (test, test_rows), |entities, entity| &entities.ids[entity])
     }
 }
 
@@ -60,16 +60,20 @@ impl Baseline for SequenceGroupOnly {
         _seed: u64,
     ) -> Result<Vec<f64>> {
         // Where the sequence is not known, the id is all that tells entities apart.
-        Ok(predict((train, train_rows), (test, test_rows), |entities, entity| match entities.digest[entity].as_str() {
+        predict((train, train_rows), (test, test_rows), |entities, entity| match entities.digest[entity].as_str() {
             "" => &entities.ids[entity],
             digest => digest,
-        }))
+        })
     }
 }
 
 type Key = fn(&Entities, usize) -> &str;
 
-fn predict((train, train_rows): (&Dataset, &[u32]), (test, test_rows): (&Dataset, &[u32]), key: Key) -> Vec<f64> {
+fn predict(
+    (train, train_rows): (&Dataset, &[u32]),
+    (test, test_rows): (&Dataset, &[u32]),
+    key: Key,
+) -> Result<Vec<f64>> {
     let labels = targets(train, train_rows);
     let regression = train.task == Task::Regression;
     let mean = labels.iter().sum::<f64>() / labels.len().max(1) as f64;
@@ -86,8 +90,8 @@ fn predict((train, train_rows): (&Dataset, &[u32]), (test, test_rows): (&Dataset
     let fitted = train_rows.iter().zip(&labels).flat_map(|(&row, &label)| features(train, row, Some(label))).collect();
     let tested = test_rows.iter().flat_map(|&row| features(test, row, None)).collect();
     let (loss, lambda) = if regression { (Loss::Squared, 1e-3) } else { (Loss::Logistic, 1e-6) };
-    let weights = fit(&Design::of_pairs(2, fitted), &labels, loss, lambda);
-    Design::of_pairs(2, tested).times(&weights)
+    let weights = fit(&Design::of_pairs(2, fitted), &labels, loss, lambda)?;
+    Ok(Design::of_pairs(2, tested).times(&weights))
 }
 
 /// Sum of the (centred) training labels and number of training pairs of each entity of one side.

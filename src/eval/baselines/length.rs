@@ -30,6 +30,6 @@ impl Baseline for LengthOnly {
         let (fitted, tested) =
             Design::standardised(Features::LogLength, &BOTH_SIDES, (train, train_rows), (test, test_rows))?;
         let loss = if train.task == Task::Regression { Loss::Squared } else { Loss::Logistic };
-        Ok(tested.times(&fit(&fitted, &targets(train, train_rows), loss, 1.0)))
+        Ok(tested.times(&fit(&fitted, &targets(train, train_rows), loss, 1.0)?))
     }
 }

@@ -2,7 +2,9 @@
 
 use super::dense::{Cholesky, dot};
 use super::design::Design;
+use crate::error::Result;
 use crate::metrics::probability;
+use crate::progress::check_interrupt;
 
 /// Gradient norm, relative to that of the start, at which the fit has converged.
 const TOLERANCE: f64 = 1e-9;
@@ -53,7 +55,10 @@ impl Loss {
 ///
 /// Each Newton step is solved by conjugate gradients, preconditioned by the Cholesky factor of each block's own part
 /// of the Hessian: exact for one block, close for two sides that pairs join almost at random.
-pub(super) fn fit(design: &Design, targets: &[f64], loss: Loss, lambda: f64) -> Vec<f64> {
+///
+/// # Errors
+/// [`Interrupted`](crate::error::Error::Interrupted) after a signal.
+pub(super) fn fit(design: &Design, targets: &[f64], loss: Loss, lambda: f64) -> Result<Vec<f64>> {
     let width = design.width();
     let mut w = vec![0.0; width + 1];
     w[width] = loss.start(targets);
@@ -73,7 +78,7 @@ pub(super) fn fit(design: &Design, targets: &[f64], loss: Loss, lambda: f64) -> 
         let curvatures: Vec<f64> = margins.iter().map(|&m| loss.curvature(m)).collect();
         let fresh = preconditioner.get_or_insert_with(|| Preconditioner::new(design, &curvatures, lambda));
         let precision = (norm / first).sqrt().min(0.1);
-        let (step, taken) = newton_step(design, &curvatures, lambda, &gradient, fresh, precision);
+        let (step, taken) = newton_step(design, &curvatures, lambda, &gradient, fresh, precision)?;
         if taken > STALE {
             preconditioner = None;
         }
@@ -87,7 +92,7 @@ pub(super) fn fit(design: &Design, targets: &[f64], loss: Loss, lambda: f64) -> 
         // Not updated by `along`: sums of steps would drift from X·w.
         margins = design.times(&w);
     }
-    w
+    Ok(w)
 }
 
 /// Adds λ·w to all but the intercept.
@@ -110,7 +115,7 @@ fn newton_step(
     gradient: &[f64],
     preconditioner: &Preconditioner,
     precision: f64,
-) -> (Vec<f64>, usize) {
+) -> Result<(Vec<f64>, usize)> {
     let mut p = vec![0.0; gradient.len()];
     let mut residual: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut z = preconditioner.solve(&residual);
@@ -119,8 +124,9 @@ fn newton_step(
     let enough = precision * norm(&residual);
     for taken in 0..MOST_CG_STEPS {
         if norm(&residual) <= enough || rz <= 0.0 {
-            return (p, taken);
+            return Ok((p, taken));
         }
+        check_interrupt()?;
         let mut along = design.times(&direction);
         along.iter_mut().zip(curvatures).for_each(|(value, curvature)| *value *= curvature);
         let mut product = design.transposed_times(&along);
@@ -137,7 +143,7 @@ fn newton_step(
         }
         rz = next;
     }
-    (p, MOST_CG_STEPS)
+    Ok((p, MOST_CG_STEPS))
 }
 
 /// The longest of 1, ½, ¼, … that lowers the objective enough (Armijo); `None` when rounding hides any descent.
@@ -225,7 +231,7 @@ mod tests {
         let (design, targets) = design();
         for loss in [Loss::Logistic, Loss::Squared] {
             for lambda in [1e-6, 1.0, 100.0] {
-                let w = fit(&design, &targets, loss, lambda);
+                let w = fit(&design, &targets, loss, lambda).unwrap();
                 let best = objective(&design, &targets, loss, lambda, &w);
                 for i in 0..w.len() {
                     for h in [1e-3, -1e-3] {
@@ -241,16 +247,16 @@ mod tests {
     #[test]
     fn separable_classes_stay_finite() {
         let design = Design::of_pairs(1, vec![-2.0, -1.0, 1.0, 2.0]);
-        let w = fit(&design, &[0.0, 0.0, 1.0, 1.0], Loss::Logistic, 1e-6);
+        let w = fit(&design, &[0.0, 0.0, 1.0, 1.0], Loss::Logistic, 1e-6).unwrap();
         assert!(w[0] > 5.0 && w[0].is_finite() && w[1].abs() < 1e-6, "{w:?}");
-        let one_class = fit(&design, &[1.0; 4], Loss::Logistic, 1.0);
+        let one_class = fit(&design, &[1.0; 4], Loss::Logistic, 1.0).unwrap();
         assert!(one_class.iter().all(|w| w.is_finite()));
     }
 
     #[test]
     fn ridge_of_one_feature_is_its_formula() {
         let (x, y) = ([1.0, 2.0, 4.0], [1.0, 3.0, 2.0]);
-        let w = fit(&Design::of_pairs(1, x.to_vec()), &y, Loss::Squared, 2.0);
+        let w = fit(&Design::of_pairs(1, x.to_vec()), &y, Loss::Squared, 2.0).unwrap();
         let (mean_x, mean_y) = (7.0 / 3.0, 2.0);
         let covariance: f64 = x.iter().zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
         let variance: f64 = x.iter().map(|x| (x - mean_x).powi(2)).sum();

@@ -7,6 +7,7 @@ use super::design::{Block, Design, Features};
 use super::{BOTH_SIDES, Baseline, log_odds, targets};
 use crate::data::{Dataset, Task};
 use crate::error::Result;
+use crate::progress::check_interrupt;
 
 const NEIGHBOURS: usize = 5;
 
@@ -40,9 +41,10 @@ impl Baseline for Nearest {
         let products: Vec<Vec<Vec<f32>>> =
             fitted.blocks.iter().zip(&tested.blocks).map(|(train, test)| cross_products(train, test)).collect();
         let lengths = inverse_lengths(&fitted);
-        Ok((0..test_rows.len())
+        (0..test_rows.len())
             .into_par_iter()
             .map(|row| {
+                check_interrupt()?;
                 let of_side = |side: usize| &products[side][tested.blocks[side].of_pair[row] as usize];
                 let (a, b) = (of_side(0), of_side(1));
                 let (of_a, of_b) = (&fitted.blocks[0].of_pair, &fitted.blocks[1].of_pair);
@@ -53,9 +55,9 @@ impl Baseline for Nearest {
                     .map(|((&i, &j), length)| (a[i as usize] + b[j as usize]) * length);
                 let near = nearest(cosines);
                 let (sum, n) = (near.iter().map(|&i| labels[i]).sum::<f64>(), near.len() as f64);
-                if regression { sum / n.max(1.0) } else { log_odds(sum, n - sum, 0.5) }
+                Ok(if regression { sum / n.max(1.0) } else { log_odds(sum, n - sum, 0.5) })
             })
-            .collect())
+            .collect()
     }
 }
 

@@ -46,6 +46,6 @@ impl Baseline for VectorsOnly {
             Design::standardised(Features::Vector, self.sides, (train, train_rows), (test, test_rows))?;
         let (loss, lambda) =
             if train.task == Task::Regression { (Loss::Squared, 100.0) } else { (Loss::Logistic, 1.0) };
-        Ok(tested.times(&fit(&fitted, &targets(train, train_rows), loss, lambda)))
+        Ok(tested.times(&fit(&fitted, &targets(train, train_rows), loss, lambda)?))
     }
 }

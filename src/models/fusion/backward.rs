@@ -187,7 +187,7 @@ mod tests {
                     let network = FusionNetwork::new(config).unwrap();
                     let mut labels: Vec<f64> = wave(5 * network.config.n_outputs, 1.9);
                     if task != Task::Regression {
-                        labels.iter_mut().for_each(|y| *y = f64::from(*y > 0.0));
+                        labels = labels.into_iter().map(|y| f64::from(y > 0.0)).collect();
                     }
                     if task == Task::MultiLabel {
                         labels[3] = f64::NAN;

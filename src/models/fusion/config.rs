@@ -69,9 +69,9 @@ impl std::str::FromStr for Fusion {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FusionConfig {
-    /// Width of the partner's vectors, d_a.
+    /// Width of the partner's vectors, `d_a`.
     pub d_partner: usize,
-    /// Width of the RNA's vectors, d_b.
+    /// Width of the RNA's vectors, `d_b`.
     pub d_rna: usize,
     /// Which operands are projected.
     pub projection: Projection,

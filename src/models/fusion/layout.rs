@@ -111,7 +111,7 @@ impl Layout {
         projections.chain(gates).chain(self.head.iter().flat_map(both))
     }
 
-    /// Start values: each linear layer uniform in ±1/√fan_in (PyTorch's default), the static gate uniform in [0, 1).
+    /// Start values: each linear layer uniform in ±1/√(number of inputs) (PyTorch's default), the static gate uniform in [0, 1).
     #[must_use]
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);

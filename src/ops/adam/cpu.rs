@@ -24,7 +24,7 @@ impl Adam for Cpu {
         let rate = T::from_f64(config.learning_rate / (1.0 - config.beta1.powf(t)));
         let root = T::from_f64(1.0 / (1.0 - config.beta2.powf(t)).sqrt());
         let epsilon = T::from_f64(config.epsilon);
-        let pass = |(((p, m), v), g): (((&mut [T], &mut [T]), &mut [T]), &[T])| {
+        let pass = |p: &mut [T], m: &mut [T], v: &mut [T], g: &[T]| {
             pulp::Arch::new().dispatch(|| {
                 for (((p, m), v), &g) in p.iter_mut().zip(m.iter_mut()).zip(v.iter_mut()).zip(g) {
                     *m = b1 * *m + c1 * g;
@@ -40,9 +40,9 @@ impl Adam for Cpu {
                 .zip(first.par_chunks_mut(CHUNK))
                 .zip(second.par_chunks_mut(CHUNK))
                 .zip(gradient.par_chunks(CHUNK))
-                .for_each(pass);
+                .for_each(|(((p, m), v), g)| pass(p, m, v, g));
         } else {
-            pass((((parameters, first), second), gradient));
+            pass(parameters, first, second, gradient);
         }
         Ok(())
     }

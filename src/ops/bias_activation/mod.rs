@@ -66,9 +66,7 @@ pub fn bias_activation<B: BiasActivation, T: Real>(
 ) -> Result<()> {
     expect_shape("bias_activation", "bias", [1, y.cols], bias.shape())?;
     let dropout = dropout.filter(|d| d.rate > 0.0);
-    if let Some(d) = dropout
-        && !(d.rate < 1.0)
-    {
+    if let Some(d) = dropout.filter(|d| d.rate >= 1.0) {
         return Err(Error::Shape {
             op: "bias_activation",
             expected: "a dropout rate in [0, 1)".into(),

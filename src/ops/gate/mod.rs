@@ -191,8 +191,8 @@ mod tests {
                 let want = (plus - minus) / (2.0 * h);
                 assert!((got - want).abs() < 1e-8, "{got} for {want}");
             };
-            for i in 0..g.len() {
-                close(dg[i], loss(&shifted(&g, i, h), &p, &r), loss(&shifted(&g, i, -h), &p, &r));
+            for (i, &dg) in dg.iter().enumerate() {
+                close(dg, loss(&shifted(&g, i, h), &p, &r), loss(&shifted(&g, i, -h), &p, &r));
             }
             for i in 0..p.len() {
                 close(dp[i], loss(&g, &shifted(&p, i, h), &r), loss(&g, &shifted(&p, i, -h), &r));

@@ -129,6 +129,25 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_a_linear_layer_depends_on_no_other_row() {
+        let backend = Cpu::single();
+        for (n, k) in [(1, 64), (3, 300), (64, 512), (70, 33)] {
+            let host = |len: usize, seed: u32| numbers(len, seed).into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+            let (a, b) = (host(65 * k, 3), host(n * k, 4));
+            let product = |m: usize| {
+                let mut c = vec![0f32; m * n];
+                let (a, b) = (Matrix::of(&backend, &a, m, k), Matrix::of(&backend, &b, n, k));
+                gemm(&backend, Product::Nt, a, b, false, MatrixMut::of(&backend, &mut c, m, n)).unwrap();
+                c
+            };
+            let whole = product(65);
+            for m in 1..65 {
+                assert_eq!(product(m), whole[..m * n], "m = {m}, n = {n}, k = {k}");
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_sum_is_zero() {
         let backend = Cpu::single();
         let (a, b, mut c) = (vec![], vec![], vec![3f32; 6]);
