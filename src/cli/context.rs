@@ -1,5 +1,7 @@
 //! What every subcommand is given: the global flags, made usable.
 
+use std::sync::Arc;
+
 use biollmnet::error::{Error, Result};
 use biollmnet::progress::{Progress, interrupt_flag};
 use clap::{Args, ValueEnum};
@@ -10,6 +12,7 @@ use super::progress;
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Where to compute: auto, cpu, cuda or cuda:N.
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
@@ -68,7 +71,10 @@ impl Outcome {
 }
 
 /// The global flags, made usable.
+#[derive(Clone)]
 pub struct Context {
+    /// The command line, for reports.
+    pub command: String,
     /// Print results as JSON on stdout.
     pub json: bool,
     /// Print more about what is done.
@@ -76,14 +82,14 @@ pub struct Context {
     /// Print errors only.
     pub quiet: bool,
     /// Where long work reports to.
-    pub progress: Box<dyn Progress>,
+    pub progress: Arc<dyn Progress>,
     /// Threads of the global pool.
     pub threads: usize,
 }
 
 impl Context {
     /// Starts the thread pool and the signal handlers.
-    pub fn new(global: &Global) -> Result<Self> {
+    pub fn new(global: &Global, command: String) -> Result<Self> {
         global.device.check()?;
         let mut pool = rayon::ThreadPoolBuilder::new();
         if global.threads > 0 {
@@ -100,6 +106,7 @@ impl Context {
                 .map_err(Error::io("install a signal handler for", "this process"))?;
         }
         Ok(Self {
+            command,
             json: global.json,
             verbose: global.verbose,
             quiet: global.quiet,

@@ -86,7 +86,7 @@ fn print_table(report: &Report) -> Result<()> {
                 reading.gemm_gflops, reading.copy_gb_per_second, reading.threads
             ),
         ),
-        ("", format!("a sample of {:.1} s, not a benchmark: for that run `biollmnet bench`", reading.seconds)),
+        ("", format!("a sample of {:.1} s, not a benchmark", reading.seconds)),
     ];
     for (name, value) in rows {
         print(format!("{name:<14} {value}").trim_end())?;

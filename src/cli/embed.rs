@@ -125,19 +125,36 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
             }
             Ok(Outcome::Done)
         }
-        Embedded::Written { summary, letters, seconds } => {
+        Embedded::Written { summary, letters, unknown, seconds } => {
             let rate = letters as f64 / 1e6 / seconds.max(1e-9);
             if context.json {
                 print_json(&json!({
                     "store": args.out, "up_to_date": false, "records": summary.records, "vectors": summary.vectors,
-                    "refused": summary.refused, "letters": letters, "seconds": seconds, "mb_per_second": rate,
+                    "refused": summary.refused, "letters": letters, "unknown": unknown, "seconds": seconds, "mb_per_second": rate,
                 }))?;
             } else {
                 print(format!("{}; {rate:.1} MB/s in {seconds:.2} s", describe(&summary)))?;
             }
+            if let Some(warning) = about_unknown(unknown, letters, &*encoder) {
+                context.note(warning);
+            }
             Ok(Outcome::from_rejected(summary.n_refused()))
         }
     }
+}
+
+/// A share of unknown letters beyond which the sequences are likely of another kind.
+const WRONG_KIND: f64 = 0.1;
+
+/// What to say about letters outside the alphabet; nothing where there are none.
+fn about_unknown(unknown: u64, letters: u64, encoder: &dyn SequenceEncoder) -> Option<String> {
+    if unknown == 0 {
+        return None;
+    }
+    let alphabet = encoder.alphabet().name();
+    let text = format!("warning: {unknown} of {letters} letters are outside the {alphabet} alphabet");
+    let wrong_kind = unknown as f64 > WRONG_KIND * letters as f64;
+    Some(if wrong_kind { format!("{text}: are these {alphabet} sequences?") } else { text })
 }
 
 /// `STORE: 10 records, 8 distinct vectors, 2 refused (2 duplicate-id; listed in STORE/rejects.tsv)`.

@@ -42,7 +42,8 @@ pub struct EvaluateArgs {
     /// Folds from a file with the columns `row0`, `rna_id`, `partner_id`, `s0_fold`, `s0_val_in`, …
     #[arg(long, value_name = "TSV", conflicts_with_all = ["hold_out", "test_pairs"])]
     folds_file: Option<PathBuf>,
-    /// Fusions to compare, the one that is judged first [default: the preset's, then the others].
+    /// Fusions to compare, the one that is judged first: static, input, concat, average [default: the preset's, then
+    /// the others].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     fusion: Vec<Fusion>,
     /// Train on all other pairs and test on those of one entity: rna=ID or partner=ID.
@@ -66,6 +67,9 @@ pub struct EvaluateArgs {
     /// Heading of the report [default: from the name of the pairs file].
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
+    /// The data is generated: say so in every heading of the report.
+    #[arg(long)]
+    synthetic: bool,
     /// Replace a finished evaluation.
     #[arg(long)]
     force: bool,
@@ -141,8 +145,8 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     };
     let labels = Labels {
         title: args.title.clone().unwrap_or_else(|| args.input.title()),
-        command: super::command_line(),
-        synthetic: false,
+        command: context.command.clone(),
+        synthetic: args.synthetic,
         split,
         case_rna: args.hold_out.as_ref().filter(|hold_out| hold_out.side == Side::Rna).map(|h| h.id.clone()),
     };

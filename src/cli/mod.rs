@@ -42,6 +42,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Do the whole job on a small synthetic example: embed, train, evaluate, predict, screen, report.
+    Demo(demo::DemoArgs),
     /// Turn sequences into an embedding store.
     Embed(embed::EmbedArgs),
     /// Train the fusion network on labelled pairs.
@@ -70,6 +72,7 @@ enum Command {
 
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
     match command {
+        Command::Demo(args) => demo::run(args, context),
         Command::Embed(args) => embed::run(args, context),
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
@@ -108,7 +111,7 @@ pub fn command_tree() -> clap::Command {
 }
 
 /// The command line as it was given, for reports.
-pub fn command_line() -> String {
+fn command_line() -> String {
     let quoted = |argument: String| {
         if argument.contains([' ', '\'', '"', '$', '*']) {
             format!("'{}'", argument.replace('\'', "'\\''"))
@@ -127,7 +130,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let outcome = Context::new(&cli.global).and_then(|context| dispatch(&cli.command, &context));
+    let outcome = Context::new(&cli.global, command_line()).and_then(|context| dispatch(&cli.command, &context));
     match outcome {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! Progress on a terminal, in logs, as JSON, or not at all.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use biollmnet::progress::{Progress, Silent};
@@ -11,13 +11,13 @@ use super::context::ProgressKind;
 use super::output::say;
 
 /// The reporter for `kind`: `auto` is a bar on a terminal and plain lines elsewhere.
-pub fn choose(kind: ProgressKind, quiet: bool) -> Box<dyn Progress> {
+pub fn choose(kind: ProgressKind, quiet: bool) -> Arc<dyn Progress> {
     match kind {
-        _ if quiet => Box::new(Silent),
-        ProgressKind::None => Box::new(Silent),
-        ProgressKind::Json => Box::new(Lines::new(true, Duration::from_secs(1))),
-        ProgressKind::Auto if std::io::stderr().is_terminal() => Box::new(Bar(Mutex::default())),
-        ProgressKind::Auto | ProgressKind::Plain => Box::new(Lines::new(false, Duration::from_secs(30))),
+        _ if quiet => Arc::new(Silent),
+        ProgressKind::None => Arc::new(Silent),
+        ProgressKind::Json => Arc::new(Lines::new(true, Duration::from_secs(1))),
+        ProgressKind::Auto if std::io::stderr().is_terminal() => Arc::new(Bar(Mutex::default())),
+        ProgressKind::Auto | ProgressKind::Plain => Arc::new(Lines::new(false, Duration::from_secs(30))),
     }
 }
 

@@ -18,7 +18,8 @@ pub struct TrainingFlags {
     /// Most epochs [default: the preset's, 100].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Stopping rule: fixed, patience:N or default (see `docs/DESIGN.md`).
+    /// Stopping rule: fixed (all epochs), patience:N (N epochs without a better inner loss) or default (number of
+    /// epochs by the inner part, then a fit on all) [default: the preset's].
     #[arg(long, value_name = "RULE")]
     stop: Option<Stop>,
     /// Standardise the inputs on the training entities [default: on].

@@ -69,6 +69,8 @@ pub enum Embedded {
         summary: StoreSummary,
         /// Letters that were read.
         letters: u64,
+        /// Letters among them that are outside the alphabet.
+        unknown: u64,
         /// Time it took, writing included.
         seconds: f64,
     },
@@ -114,7 +116,7 @@ pub fn embed(
         return Ok(Embedded::UpToDate(detail));
     }
     let mut writer = StoreWriter::create(out, store)?;
-    let mut letters = 0;
+    let (mut letters, mut unknown) = (0, 0);
     progress.begin("embed", "records", None);
     let mut chunk = read_chunk(&mut reader)?;
     while !chunk.is_empty() {
@@ -124,12 +126,13 @@ pub fn embed(
             rayon::join(|| read_chunk(&mut reader), || store_chunk(&chunk, encoder, options, &mut writer));
         done?;
         letters += chunk.iter().map(|record| record.sequence.len() as u64).sum::<u64>();
+        unknown += chunk.iter().map(|record| u64::from(record.unknown)).sum::<u64>();
         progress.advance(chunk.len() as u64);
         chunk = next?;
     }
     progress.finish();
     let summary = writer.finish()?;
-    Ok(Embedded::Written { summary, letters, seconds: started.elapsed().as_secs_f64() })
+    Ok(Embedded::Written { summary, letters, unknown, seconds: started.elapsed().as_secs_f64() })
 }
 
 /// The detail of the store at `out` when it is finished and made as `wanted`.
@@ -262,8 +265,8 @@ mod tests {
         // The conflicting record comes first with a sequence that the next one needs.
         let fasta = ">a\nACGU\n>a\nGGGGA\n>b\nggg ga\n>c\n>d\nACGT\n";
         let (folder, outcome) = run(fasta, OPTIONS);
-        let Embedded::Written { summary, letters, .. } = outcome.unwrap() else { panic!("not written") };
-        assert_eq!((summary.records, summary.vectors, letters), (5, 2, 18));
+        let Embedded::Written { summary, letters, unknown, .. } = outcome.unwrap() else { panic!("not written") };
+        assert_eq!((summary.records, summary.vectors, letters, unknown), (5, 2, 18, 0));
         let store = Store::open(folder.path().join("store")).unwrap();
         let statuses: Vec<_> = store.records().map(|r| r.status.name()).collect();
         assert_eq!(statuses, ["ok", "conflicting-id", "ok", "no-sequence", "ok"]);
@@ -286,7 +289,7 @@ mod tests {
         assert_eq!(found[2], ("odd".into(), Status::UnknownLetters));
         let cut = EmbedOptions { max_length: Some(4), long: LongSequences::Truncate, ..OPTIONS };
         let (folder, outcome) = run(fasta, cut);
-        outcome.unwrap();
+        assert!(matches!(outcome.unwrap(), Embedded::Written { unknown: 1, .. }));
         let store = Store::open(folder.path().join("store")).unwrap();
         let (short, long, odd) = (store.record(0), store.record(1), store.record(2));
         assert_eq!((long.row, long.length), (short.row, 5));

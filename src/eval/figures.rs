@@ -130,11 +130,10 @@ pub fn case_study(request: &Request<'_>, runs: &Runs, chosen: Option<&str>) -> O
         .collect();
     edges.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.partner.cmp(&b.partner)));
     let seeds = request.plan.trainings.iter().map(|split| split.seed).collect::<std::collections::BTreeSet<_>>().len();
-    let note = match chosen {
-        Some(_) => format!("all of its pairs held out of training; mean of {seeds} seeds"),
-        None => format!(
-            "the RNA with the most tested pairs, each predicted by networks that never saw the pair; mean of {seeds} seeds"
-        ),
+    let who = match chosen {
+        Some(_) => "All of its pairs were held out of training",
+        None => "The RNA with the most tested pairs, each predicted by networks that never saw the pair",
     };
+    let note = if seeds == 1 { format!("{who}.") } else { format!("{who}; mean of {seeds} seeds.") };
     Some(CaseStudy { rna: tested.rna.ids[rna].clone(), note, edges })
 }

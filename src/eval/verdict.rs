@@ -123,7 +123,7 @@ impl Evidence<'_> {
                 let holds = better > 0.0 && c.p_holm < LEVEL;
                 let of = |model: &ModelScores| shown(model.metrics.get(&c.metric).and_then(|value| value.pooled));
                 let text = format!(
-                    "{} {} against {}: difference {:+.3} [{:.3}, {:.3}], Holm p {:.3}.",
+                    "Pooled {} {} against {}: difference {:+.3} [{:.3}, {:.3}], Holm p {:.3}.",
                     c.metric,
                     self.models.first().map_or(String::new(), of),
                     of(baseline),

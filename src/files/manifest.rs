@@ -71,6 +71,16 @@ impl Manifest {
     /// [`Error::Format`] when there is none, when a byte of it changed, or when another version wrote it.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST);
+        if folder.is_file() {
+            return Err(Error::format(
+                folder,
+                "is a file, not a folder made by biollmnet",
+                "name an output folder; sequences become a store by 'biollmnet embed'",
+            ));
+        }
+        if !folder.exists() {
+            return Err(Error::format(folder, "there is no such folder", "check the spelling of the path"));
+        }
         if folder.is_dir() && !path.exists() {
             return Err(Error::format(
                 folder,

@@ -41,7 +41,7 @@ const DOMAINS: [[&[u8]; 4]; N_FAMILIES] = [
 ];
 const DOMAIN_CHANGED_PER_MILLE: usize = 150;
 
-/// The three files of the demo.
+/// The input files of the demo.
 #[derive(Debug)]
 pub struct DemoData {
     /// `synthetic-rna-01` …
@@ -50,7 +50,11 @@ pub struct DemoData {
     pub protein_fasta: String,
     /// Columns `rna_id`, `protein_id`, `label`.
     pub pairs_tsv: String,
+    /// One pair of every RNA that `pairs_tsv` lacks: columns `rna_id`, `protein_id`, `binds` (the rule, never flipped).
+    pub new_pairs_tsv: String,
 }
+
+const README: &str = include_str!("README.txt");
 
 impl DemoData {
     /// Makes the data: always the same bytes.
@@ -58,21 +62,32 @@ impl DemoData {
         let mut draw = Draw(ChaCha8Rng::seed_from_u64(SEED));
         let rna_families = families(&mut draw);
         let protein_families = families(&mut draw);
+        let rna_fasta = fasta("rna", &rna_families, |family| rna(&mut draw, family));
+        let protein_fasta = fasta("protein", &protein_families, |family| protein(&mut draw, family));
+        let grid = shuffled_grid(&mut draw);
+        let (labelled, others) = grid.split_at(N_PAIRS);
         Self {
-            rna_fasta: fasta("rna", &rna_families, |family| rna(&mut draw, family)),
-            protein_fasta: fasta("protein", &protein_families, |family| protein(&mut draw, family)),
-            pairs_tsv: pairs(&mut draw, &rna_families, &protein_families),
+            rna_fasta,
+            protein_fasta,
+            pairs_tsv: pairs(&mut draw, labelled, &rna_families, &protein_families),
+            new_pairs_tsv: new_pairs(others, &rna_families, &protein_families),
         }
     }
 
-    /// Writes `rna.fasta`, `protein.fasta` and `pairs.tsv` into `folder`, which is created when it is absent.
+    /// Writes `rna.fasta`, `protein.fasta`, `pairs.tsv`, `new_pairs.tsv` and a `README.txt` that says what they are into
+    /// `folder`, which is created when it is absent.
     ///
     /// # Errors
     /// [`Error::Io`] when the system refuses.
     pub fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let files =
-            [("rna.fasta", &self.rna_fasta), ("protein.fasta", &self.protein_fasta), ("pairs.tsv", &self.pairs_tsv)];
+        let files = [
+            ("README.txt", README),
+            ("rna.fasta", &self.rna_fasta),
+            ("protein.fasta", &self.protein_fasta),
+            ("pairs.tsv", &self.pairs_tsv),
+            ("new_pairs.tsv", &self.new_pairs_tsv),
+        ];
         for (name, content) in files {
             let path = folder.join(name);
             fs::write(&path, content).map_err(Error::io("write", &path))?;
@@ -164,14 +179,35 @@ fn protein(draw: &mut Draw, family: usize) -> Vec<char> {
     sequence
 }
 
-fn pairs(draw: &mut Draw, rna_families: &[usize], protein_families: &[usize]) -> String {
+/// All pairs of an RNA and a protein; the first [`N_PAIRS`] are a random choice in random order.
+fn shuffled_grid(draw: &mut Draw) -> Vec<(usize, usize)> {
     let mut grid: Vec<(usize, usize)> = (0..N_ENTITIES).flat_map(|r| (0..N_ENTITIES).map(move |p| (r, p))).collect();
     draw.choose(&mut grid, N_PAIRS);
+    grid
+}
+
+fn bind(rna_family: usize, protein_family: usize) -> bool {
+    (rna_family + protein_family) % N_FAMILIES < N_FAMILIES / 2
+}
+
+fn pairs(draw: &mut Draw, grid: &[(usize, usize)], rna_families: &[usize], protein_families: &[usize]) -> String {
     let mut text = String::from("rna_id\tprotein_id\tlabel\n");
-    for &(r, p) in &grid[..N_PAIRS] {
-        let binds = (rna_families[r] + protein_families[p]) % N_FAMILIES < N_FAMILIES / 2;
+    for &(r, p) in grid {
+        let binds = bind(rna_families[r], protein_families[p]);
         let label = u8::from(binds != draw.per_mille(FLIPPED_PER_MILLE));
         let _ = writeln!(text, "{}\t{}\t{label}", id("rna", r), id("protein", p));
+    }
+    text
+}
+
+/// The first pair of every RNA in `grid`, in the order of the RNAs.
+fn new_pairs(grid: &[(usize, usize)], rna_families: &[usize], protein_families: &[usize]) -> String {
+    let mut text = String::from("rna_id\tprotein_id\tbinds\n");
+    for rna in 0..N_ENTITIES {
+        if let Some(&(r, p)) = grid.iter().find(|pair| pair.0 == rna) {
+            let binds = u8::from(bind(rna_families[r], protein_families[p]));
+            let _ = writeln!(text, "{}\t{}\t{binds}", id("rna", r), id("protein", p));
+        }
     }
     text
 }
@@ -258,6 +294,16 @@ mod tests {
             rows.iter().filter(|(r, p, l)| ((rna_families[index(r)] + protein_families[index(p)]) % 4 < 2) != *l);
         let share = flipped.count() as f64 / rows.len() as f64;
         assert!((0.01..0.03).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn new_pairs_have_one_row_for_every_rna_and_none_that_is_labelled() {
+        let data = DemoData::generate();
+        let labelled: HashSet<(&str, &str)> = rows(&data.pairs_tsv).iter().map(|r| (r.0, r.1)).collect();
+        let new = rows(&data.new_pairs_tsv);
+        assert!(new.iter().all(|r| !labelled.contains(&(r.0, r.1))));
+        assert_eq!(new.iter().map(|r| r.0).collect::<HashSet<_>>().len(), N_ENTITIES);
+        assert_eq!(new.len(), N_ENTITIES);
     }
 
     #[test]

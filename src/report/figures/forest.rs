@@ -11,7 +11,7 @@ use crate::report::tsv::Tsv;
 
 const ROW: f64 = 26.0;
 const TOP: f64 = 8.0;
-const LETTERS: usize = 24;
+const LETTERS: usize = 32;
 
 /// One row: a value, its interval and the values that it sums up.
 struct Row {
@@ -143,7 +143,7 @@ fn draw(title: &str, rows: &[Row], metric: &Metric, references: &[(Option<f64>, 
     }
     let axis = Axis::around(&metric.label, domain, 5);
     let bottom = TOP + ROW * rows.len() as f64 + 4.0;
-    let frame = Frame { width: 480.0, height: bottom + 46.0, left: 158.0, right: 428.0, top: TOP, bottom };
+    let frame = Frame { width: 522.0, height: bottom + 46.0, left: 200.0, right: 470.0, top: TOP, bottom };
     let mut plot = Plot::bare(frame, &axis, &Axis::unit(""));
     plot.horizontal_axis(&axis);
     for &(at, class) in references {

@@ -43,7 +43,11 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
     };
     Some(Figure {
         id: "histories",
-        title: "Training curves of the network.".to_owned(),
+        title: match &panels[..] {
+            // A panel alone has no heading of its own.
+            [only] => format!("{} of the network.", only.title),
+            _ => "Training curves of the network.".to_owned(),
+        },
         caption: format!(
             "One thin line per training ({}), median bold as long as half of them run.{drawn} Lines beyond the upper \
              edge are cut there.",
