@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use biollmnet::error::Result;
-use biollmnet::files::output_folder::OutputFolder;
-use biollmnet::train::{MODEL_KIND, Model};
+use biollmnet::train::Model;
 use clap::Args;
 use serde_json::json;
 
@@ -37,8 +36,7 @@ pub struct TrainArgs {
 /// Trains and writes the model folder.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
-    // The folder is taken first: a long training must not end at a place that cannot be written.
-    let folder = OutputFolder::create(&args.out, MODEL_KIND, args.force)?;
+    let folder = Model::folder(&args.out, args.force)?;
     let pairs = args.input.load(context)?;
     let model = Model::train(&pairs.data, &config, usize::from(args.members), args.seed, context.progress.as_ref())?;
     model.save(folder, rejects_tsv(&pairs.table)?.as_deref())?;

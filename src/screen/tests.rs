@@ -180,7 +180,7 @@ fn a_prediction_does_not_depend_on_its_company_threads_or_a_copy_on_disk() {
     let all = with_threads(1, || predictions(&model, &data));
     assert_eq!(with_threads(2, || predictions(&model, &data)), all);
     let folder = tempfile::tempdir().unwrap();
-    model.save(&folder.path().join("model"), false, None).unwrap();
+    model.save(Model::folder(&folder.path().join("model"), false).unwrap(), None).unwrap();
     let loaded = Model::load(&folder.path().join("model")).unwrap();
     assert_eq!(predictions(&loaded, &data), all);
     let cells = |model: &Model, data: &Dataset, row: usize, found: &Prediction| {

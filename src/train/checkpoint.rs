@@ -23,8 +23,16 @@ const MAKE_AGAIN: &str =
     "train the model again, or copy the whole folder again (`biollmnet verify` names what changed)";
 
 impl Model {
-    /// Writes the model into `folder`, which is of kind [`KIND`]. `rejects` is the list of pairs that were left out,
-    /// written as `rejects.tsv`.
+    /// Takes the folder that a model will be [saved](Self::save) to, before the training that it must not waste.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::create`].
+    pub fn folder(path: &Path, force: bool) -> Result<OutputFolder> {
+        OutputFolder::create(path, KIND, force)
+    }
+
+    /// Writes the model into its [folder](Self::folder). `rejects` is the list of pairs that were left out, written as
+    /// `rejects.tsv`.
     ///
     /// # Errors
     /// What the file system reports.

@@ -14,7 +14,6 @@ mod trainer;
 
 pub use batch::{gate_shares, score};
 pub use calibration::Platt;
-pub use checkpoint::KIND as MODEL_KIND;
 pub use config::{NetworkConfig, Preset, TrainConfig};
 pub use fit::{FitPlan, Fitted, fit};
 pub use model::{Model, ModelConfig};
