@@ -141,7 +141,7 @@ fn stores_that_are_none() {
     let bench = Bench::new();
     bench.train(&[]).ends_with(0);
     fs::rename(bench.path("model"), bench.path("other")).unwrap();
-    both_refuse(&bench, &[("--rna", "absent")], 3, &["absent/manifest.json"]);
+    both_refuse(&bench, &[("--rna", "absent")], 3, &["absent: there is no such folder"]);
     both_refuse(&bench, &[("--partner", "pairs.tsv")], 3, &["pairs.tsv"]);
     both_refuse(&bench, &[("--rna", "other")], 3, &["other", "'store'", "'model'"]);
     fs::create_dir(bench.path("bare")).unwrap();

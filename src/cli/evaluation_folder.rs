@@ -99,7 +99,7 @@ pub fn print_summary(evaluation: &Evaluation, out: &Path, context: &Context) -> 
     for finding in &evaluation.verdict {
         let word = match finding.holds {
             Some(true) => "holds       ",
-            Some(false) => "DOES NOT    ",
+            Some(false) => "NOT SO      ",
             None => "note        ",
         };
         print(format!("{word}{}: {}", finding.claim, finding.text))?;

@@ -161,7 +161,7 @@ impl Evidence<'_> {
         let seen = if differ.is_empty() {
             "no difference between the fusions is seen".to_owned()
         } else {
-            format!("{} differs from {}", differ.join(", "), main.name)
+            format!("{} differs from {}", main.name, differ.join(", "))
         };
         let claim = "the fusion matters".to_owned();
         Some(Finding {

@@ -5,6 +5,9 @@
 //! contiguous along k, so this kernel reads both as they lie. Each sum runs over vector lanes along k and is folded
 //! at the end: its order depends on k alone, never on m or n.
 
+// The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
+#![allow(clippy::inline_always)]
+
 use pulp::{Simd, WithSimd};
 
 /// Rows of A and of B in one register tile.
@@ -33,14 +36,22 @@ impl WithSimd for RowDots<'_> {
                 match (a.len() / k, b.len() / k) {
                     (TILE, TILE) => tile::<S, TILE, TILE>(simd, k, a, b, c, at),
                     (TILE, _) => {
-                        b.chunks(k).enumerate().for_each(|(j, b)| tile::<S, TILE, 1>(simd, k, a, b, c, at.right(j)))
+                        for (j, b) in b.chunks(k).enumerate() {
+                            tile::<S, TILE, 1>(simd, k, a, b, c, at.right(j));
+                        }
                     }
                     (_, TILE) => {
-                        a.chunks(k).zip(c.chunks_mut(n)).for_each(|(a, c)| tile::<S, 1, TILE>(simd, k, a, b, c, at));
+                        for (a, c) in a.chunks(k).zip(c.chunks_mut(n)) {
+                            tile::<S, 1, TILE>(simd, k, a, b, c, at);
+                        }
                     }
-                    _ => a.chunks(k).zip(c.chunks_mut(n)).for_each(|(a, c)| {
-                        b.chunks(k).enumerate().for_each(|(j, b)| tile::<S, 1, 1>(simd, k, a, b, c, at.right(j)));
-                    }),
+                    _ => {
+                        for (a, c) in a.chunks(k).zip(c.chunks_mut(n)) {
+                            for (j, b) in b.chunks(k).enumerate() {
+                                tile::<S, 1, 1>(simd, k, a, b, c, at.right(j));
+                            }
+                        }
+                    }
                 }
             }
         }
