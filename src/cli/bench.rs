@@ -81,7 +81,8 @@ struct Report {
 /// Measures and prints.
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     let report = match args.work {
-        Work::Fusion => fusion(args, context)?,
+        // Inside the pool, as a training runs: from outside, every op would wait for a worker to wake up.
+        Work::Fusion => rayon::scope(|_| fusion(args))?,
     };
     if let Some(path) = &args.export_json {
         let json = serde_json::to_vec_pretty(&report).map_err(|e| {
@@ -133,7 +134,7 @@ fn random_pairs(args: &BenchArgs) -> Dataset {
     Dataset { rna, partner, pairs, labels, label_names: vec!["label".into()], task: Task::Binary }
 }
 
-fn fusion(args: &BenchArgs, context: &Context) -> Result<Report> {
+fn fusion(args: &BenchArgs) -> Result<Report> {
     let mut config = TrainConfig::load(Preset::RnaProtein, Some(&args.config))?;
     config.standardise = false;
     if !args.dropout {
@@ -162,7 +163,7 @@ fn fusion(args: &BenchArgs, context: &Context) -> Result<Report> {
     let gflops = args.pairs as f64 * network.training_flops() / seconds / 1e9;
     Ok(Report {
         what: format!("fusion training, {}", network.summary()),
-        threads: context.threads,
+        threads: backend.threads,
         pairs: args.pairs,
         batch: config.batch,
         parameters: trainer.n_parameters(),
