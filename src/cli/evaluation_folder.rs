@@ -90,7 +90,7 @@ pub fn print_summary(evaluation: &Evaluation, out: &Path, context: &Context) -> 
         let cell = |metric: &str| {
             let Some(value) = model.metrics.get(metric) else { return String::new() };
             let spread = value.sd_seeds.map_or(String::new(), |sd| format!(" ± {sd:.3}"));
-            value.mean.map_or("undefined".to_owned(), |mean| format!("{mean:.3}{spread}"))
+            value.mean.map_or("undefined".to_owned(), |mean| format!("{mean:.3}{spread}").replace("-0.000", "0.000"))
         };
         let mark = if model.role == Role::Network { "*" } else { " " };
         print(format!("{mark}{:<33}{:>22}{:>22}", model.label, cell(metrics[0]), cell(metrics[1])))?;

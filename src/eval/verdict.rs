@@ -30,6 +30,12 @@ fn remark(claim: &str, text: String) -> Finding {
     Finding { claim: claim.to_owned(), holds: None, text }
 }
 
+/// A label as it stands within a sentence.
+fn in_sentence(label: &str) -> String {
+    let mut letters = label.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+}
+
 /// A number with three decimals; `undefined` where there is none.
 fn shown(value: Option<f64>) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.3}"))
@@ -132,7 +138,7 @@ impl Evidence<'_> {
                     c.interval.1,
                     c.p_holm
                 );
-                let claim = format!("beats {}", baseline.label);
+                let claim = format!("beats {}", in_sentence(&baseline.label));
                 Some((better, Finding { claim, holds: Some(holds), text }))
             })
             .collect();

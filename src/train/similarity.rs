@@ -1,6 +1,7 @@
 //! How near an entity lies to what a network was trained on: the largest cosine to a training vector.
 
 use half::f16;
+use rustc_hash::FxHashSet;
 
 use crate::backend::{Matrix, MatrixMut};
 use crate::data::Entities;
@@ -77,12 +78,20 @@ impl TrainIndex {
         self.units.is_empty()
     }
 
-    /// Largest cosine of each of `members` to a training vector, in [−1, 1].
+    /// Largest cosine of each of `members` to a training vector, in [−1, 1]; exactly 1 for a training sequence.
     ///
     /// # Errors
     /// What the ops report.
     pub fn nearest<B: Backend>(&self, backend: &B, entities: &Entities, members: &[u32]) -> Result<Vec<f32>> {
-        self.nearest_to(backend, &units(entities, members), false)
+        let mut nearest = self.nearest_to(backend, &units(entities, members), false)?;
+        // Rounding to half precision leaves a vector's cosine with itself a little off 1.
+        let trained: FxHashSet<&str> = self.digests.iter().map(String::as_str).filter(|d| !d.is_empty()).collect();
+        for (cosine, &entity) in nearest.iter_mut().zip(members) {
+            if trained.contains(entities.digest[entity as usize].as_str()) {
+                *cosine = 1.0;
+            }
+        }
+        Ok(nearest)
     }
 
     /// The same for unit vectors; `own` leaves out the cosine of row i to row i.
