@@ -138,7 +138,7 @@ impl Error {
                 _ => "",
             },
             Self::Shape { .. } => "this is a defect of the program: please report the command and this line",
-            Self::Interrupted => "run the same command again: finished parts are kept",
+            Self::Interrupted => "run the same command again",
         }
     }
 
