@@ -59,7 +59,7 @@ fn baselines(c: &mut Criterion) {
         let (test, train): (Vec<u32>, Vec<u32>) = (0..data.len() as u32).partition(|row| row % 5 == 0);
         for baseline in [&VectorsOnly::BOTH as &dyn Baseline, &VectorsOnly::PARTNER, &Nearest, &IdOnly] {
             group.bench_function(format!("{}, {name}", baseline.name()), |b| {
-                b.iter(|| baseline.predict(&data, &train, &data, &test, 0));
+                b.iter(|| baseline.predict((&data, &train), (&data, &test)));
             });
         }
     }

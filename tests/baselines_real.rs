@@ -159,7 +159,7 @@ fn scores(
     tested: &[u32],
     seed: u64,
 ) -> Scores {
-    let predictions = baseline.predict(train, outer, test, tested, seed).unwrap();
+    let predictions = baseline.predict((train, outer), (test, tested)).unwrap();
     if train.task == Task::Regression {
         let labels: Vec<f64> = tested.iter().map(|&row| f64::from(test.label(row as usize))).collect();
         return regression_metrics(&labels, &predictions);

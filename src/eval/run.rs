@@ -266,11 +266,11 @@ fn baseline_part(request: &Request<'_>, baseline: &dyn Baseline, index: usize) -
     let mut predictions = vec![0.0; split.test.len() * n_labels];
     for label in 0..n_labels {
         let column = if n_labels == 1 {
-            baseline.predict(request.data, &rows, tested, &split.test, split.seed)?
+            baseline.predict((request.data, &rows), (tested, &split.test))?
         } else {
             let (data, tested) = (request.data.single_label(label), tested.single_label(label));
             let known: Vec<u32> = rows.iter().copied().filter(|&row| !data.label(row as usize).is_nan()).collect();
-            baseline.predict(&data, &known, &tested, &split.test, split.seed)?
+            baseline.predict((&data, &known), (&tested, &split.test))?
         };
         for (row, value) in column.into_iter().enumerate() {
             predictions[row * n_labels + label] = value;

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::design::Design;
 use super::linear::{Loss, fit};
-use super::{BOTH_SIDES, Baseline, log_odds, targets};
+use super::{BOTH_SIDES, Baseline, Rows, log_odds, targets};
 use crate::data::{Dataset, Entities, Side, Task};
 use crate::error::Result;
 
@@ -30,15 +30,8 @@ impl Baseline for IdOnly {
         "Ids only"
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
-        predict((train, train_rows), (test, test_rows), |entities, entity| &entities.ids[entity])
+    fn predict(&self, train: Rows<'_>, test: Rows<'_>) -> Result<Vec<f64>> {
+        predict(train, test, |entities, entity| &entities.ids[entity])
     }
 }
 
@@ -51,16 +44,9 @@ impl Baseline for SequenceGroupOnly {
         "Identity of the sequences only"
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
+    fn predict(&self, train: Rows<'_>, test: Rows<'_>) -> Result<Vec<f64>> {
         // Where the sequence is not known, the id is all that tells entities apart.
-        predict((train, train_rows), (test, test_rows), |entities, entity| match entities.digest[entity].as_str() {
+        predict(train, test, |entities, entity| match entities.digest[entity].as_str() {
             "" => &entities.ids[entity],
             digest => digest,
         })
@@ -69,11 +55,7 @@ impl Baseline for SequenceGroupOnly {
 
 type Key = fn(&Entities, usize) -> &str;
 
-fn predict(
-    (train, train_rows): (&Dataset, &[u32]),
-    (test, test_rows): (&Dataset, &[u32]),
-    key: Key,
-) -> Result<Vec<f64>> {
+fn predict((train, train_rows): Rows<'_>, (test, test_rows): Rows<'_>, key: Key) -> Result<Vec<f64>> {
     let labels = targets(train, train_rows);
     let regression = train.task == Task::Regression;
     let mean = labels.iter().sum::<f64>() / labels.len().max(1) as f64;

@@ -2,8 +2,8 @@
 
 use super::design::{Design, Features};
 use super::linear::{Loss, fit};
-use super::{BOTH_SIDES, Baseline, targets};
-use crate::data::{Dataset, Task};
+use super::{BOTH_SIDES, Baseline, Rows, targets};
+use crate::data::Task;
 use crate::error::Result;
 
 /// Logistic or ridge regression (λ = 1) on both standardised log-lengths. An unknown length counts as 1.
@@ -19,14 +19,7 @@ impl Baseline for LengthOnly {
         "Both lengths only"
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
+    fn predict(&self, (train, train_rows): Rows<'_>, (test, test_rows): Rows<'_>) -> Result<Vec<f64>> {
         let (fitted, tested) =
             Design::standardised(Features::LogLength, &BOTH_SIDES, (train, train_rows), (test, test_rows))?;
         let loss = if train.task == Task::Regression { Loss::Squared } else { Loss::Logistic };

@@ -1,6 +1,6 @@
 //! One threshold on the length of the RNA.
 
-use super::{Baseline, targets};
+use super::{Baseline, Rows, targets};
 use crate::data::{Dataset, Side};
 use crate::error::Result;
 
@@ -19,14 +19,7 @@ impl Baseline for LengthThreshold {
         "One RNA length threshold"
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
+    fn predict(&self, (train, train_rows): Rows<'_>, (test, test_rows): Rows<'_>) -> Result<Vec<f64>> {
         let length = |data: &Dataset, row: u32| f64::from(data.rna.length[data.pairs[row as usize].entity(Side::Rna)]);
         let labels = targets(train, train_rows);
         let rows = train_rows.iter().zip(&labels).map(|(&row, &label)| (length(train, row), label == 1.0)).collect();

@@ -1,7 +1,7 @@
 //! The same answer for every pair.
 
-use super::{Baseline, log_odds, targets};
-use crate::data::{Dataset, Task};
+use super::{Baseline, Rows, log_odds, targets};
+use crate::data::Task;
 use crate::error::Result;
 
 /// The log-odds of the training labels (½ added to both counts), or their mean.
@@ -17,14 +17,7 @@ impl Baseline for Majority {
         "Majority class or training mean"
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        _test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
+    fn predict(&self, (train, train_rows): Rows<'_>, (_test, test_rows): Rows<'_>) -> Result<Vec<f64>> {
         let targets = targets(train, train_rows);
         let (sum, n) = (targets.iter().sum::<f64>(), targets.len() as f64);
         let answer = match train.task {

@@ -23,13 +23,16 @@ pub use vectors::VectorsOnly;
 use crate::data::{Dataset, Side, Task};
 use crate::error::Result;
 
+/// Rows of a data set.
+pub type Rows<'a> = (&'a Dataset, &'a [u32]);
+
 /// A predictor that is fitted and applied in one go.
 pub trait Baseline: Sync + Send {
     /// Short stable name.
     fn name(&self) -> &'static str;
     /// Name for people.
     fn label(&self) -> &'static str;
-    /// Fits on `train_rows` of `train` and predicts `test_rows` of `test`, by the first label column.
+    /// Fits on the rows `train` and predicts the rows `test`, by the first label column.
     ///
     /// Logits in classification (class threshold 0), values in regression. The two data sets may be different ones;
     /// their entities are matched by id or by sequence digest. Labels of `test` are not read; those of `train_rows`
@@ -37,14 +40,7 @@ pub trait Baseline: Sync + Send {
     ///
     /// # Errors
     /// The vectors of the two sets differ in width.
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        seed: u64,
-    ) -> Result<Vec<f64>>;
+    fn predict(&self, train: Rows<'_>, test: Rows<'_>) -> Result<Vec<f64>>;
 }
 
 /// Every baseline of a task, in table order.

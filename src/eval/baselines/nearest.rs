@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::dense::{Matrix, dot};
 use super::design::{Block, Design, Features};
-use super::{BOTH_SIDES, Baseline, log_odds, targets};
-use crate::data::{Dataset, Task};
+use super::{BOTH_SIDES, Baseline, Rows, log_odds, targets};
+use crate::data::Task;
 use crate::error::Result;
 use crate::progress::check_interrupt;
 
@@ -25,14 +25,7 @@ impl Baseline for Nearest {
         "5 nearest training pairs"
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
+    fn predict(&self, (train, train_rows): Rows<'_>, (test, test_rows): Rows<'_>) -> Result<Vec<f64>> {
         let (fitted, tested) =
             Design::standardised(Features::Vector, &BOTH_SIDES, (train, train_rows), (test, test_rows))?;
         let labels = targets(train, train_rows);

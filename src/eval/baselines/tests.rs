@@ -46,7 +46,7 @@ fn each_baseline_finds_what_it_can_see() {
     let data = decided_by_rna();
     let (train, test) = split();
     for baseline in all(Task::Binary) {
-        let predictions = baseline.predict(&data, &train, &data, &test, 0).unwrap();
+        let predictions = baseline.predict((&data, &train), (&data, &test)).unwrap();
         assert_eq!(predictions.len(), test.len());
         assert!(predictions.iter().all(|p| p.is_finite()), "{}", baseline.name());
         let accuracy = accuracy(&data, &test, &predictions);
@@ -64,9 +64,9 @@ fn baselines_match_entities_across_sets() {
     let mut test = decided_by_rna();
     test.rna.ids.iter_mut().for_each(|id| id.push_str(" elsewhere"));
     let rows: Vec<u32> = (0..48).collect();
-    let by_sequence = SequenceGroupOnly.predict(&train, &rows, &test, &rows, 0).unwrap();
+    let by_sequence = SequenceGroupOnly.predict((&train, &rows), (&test, &rows)).unwrap();
     assert_eq!(accuracy(&test, &rows, &by_sequence), 1.0);
-    let by_id = IdOnly.predict(&train, &rows, &test, &rows, 0).unwrap();
+    let by_id = IdOnly.predict((&train, &rows), (&test, &rows)).unwrap();
     assert!(by_id.windows(7).all(|w| w[0] == w[6]), "the RNA ids are unknown, so only the partner counts");
 }
 
@@ -79,8 +79,8 @@ fn labels_of_the_test_set_are_not_read() {
         hidden.labels[row as usize] = 1.0 - hidden.labels[row as usize];
     }
     for baseline in all(Task::Binary) {
-        let seen = baseline.predict(&data, &train, &data, &test, 0).unwrap();
-        assert_eq!(seen, baseline.predict(&hidden, &train, &hidden, &test, 0).unwrap(), "{}", baseline.name());
+        let seen = baseline.predict((&data, &train), (&data, &test)).unwrap();
+        assert_eq!(seen, baseline.predict((&hidden, &train), (&hidden, &test)).unwrap(), "{}", baseline.name());
     }
 }
 
@@ -92,7 +92,7 @@ fn regression_baselines_predict_values() {
     let (train, test) = split();
     let mean = train.iter().map(|&row| f64::from(data.label(row as usize))).sum::<f64>() / train.len() as f64;
     for baseline in all(Task::Regression) {
-        let predictions = baseline.predict(&data, &train, &data, &test, 0).unwrap();
+        let predictions = baseline.predict((&data, &train), (&data, &test)).unwrap();
         if baseline.name() == "majority" {
             assert!(predictions.iter().all(|p| (p - mean).abs() < 1e-12));
         }
@@ -109,6 +109,6 @@ fn vectors_of_another_width_are_refused() {
     let data = decided_by_rna();
     let mut other = decided_by_rna();
     other.rna.source = Arc::new(MemoryVectors { dim: 1, values: vec![0.0; 8] });
-    let error = VectorsOnly::RNA.predict(&data, &[0, 6], &other, &[0], 0).unwrap_err();
+    let error = VectorsOnly::RNA.predict((&data, &[0, 6]), (&other, &[0])).unwrap_err();
     assert_eq!(error.to_string(), "test vectors have width 1, training vectors 2");
 }

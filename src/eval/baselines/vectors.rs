@@ -2,8 +2,8 @@
 
 use super::design::{Design, Features};
 use super::linear::{Loss, fit};
-use super::{BOTH_SIDES, Baseline, targets};
-use crate::data::{Dataset, Side, Task};
+use super::{BOTH_SIDES, Baseline, Rows, targets};
+use crate::data::{Side, Task};
 use crate::error::Result;
 
 /// Logistic regression (`½‖w‖² + Σ BCE`) or ridge regression (λ = 100, values unscaled) on standardised vectors of one
@@ -34,14 +34,7 @@ impl Baseline for VectorsOnly {
         self.label
     }
 
-    fn predict(
-        &self,
-        train: &Dataset,
-        train_rows: &[u32],
-        test: &Dataset,
-        test_rows: &[u32],
-        _seed: u64,
-    ) -> Result<Vec<f64>> {
+    fn predict(&self, (train, train_rows): Rows<'_>, (test, test_rows): Rows<'_>) -> Result<Vec<f64>> {
         let (fitted, tested) =
             Design::standardised(Features::Vector, self.sides, (train, train_rows), (test, test_rows))?;
         let (loss, lambda) =
