@@ -1,7 +1,6 @@
 //! How near an entity lies to what a network was trained on: the largest cosine to a training vector.
 
 use half::f16;
-use rustc_hash::FxHashSet;
 
 use crate::backend::{Matrix, MatrixMut};
 use crate::data::Entities;
@@ -36,14 +35,25 @@ fn normalise(vector: &mut [f32]) {
     }
 }
 
-/// Unit vectors of `members`, row after row.
+/// Unit vectors of `members`, row after row, rounded to half precision as the checkpoint holds them: cosines are the
+/// same before and after a model is saved.
 fn units(entities: &Entities, members: &[u32]) -> Vec<f32> {
     let dim = entities.dim();
     let mut values = vec![0.0; members.len() * dim];
     for (row, &entity) in values.chunks_exact_mut(dim.max(1)).zip(members) {
         entities.copy_vector(entity as usize, row);
         normalise(row);
+        for x in row {
+            *x = f16::from_f32(*x).to_f32();
+        }
     }
+    values
+}
+
+/// The rows of `units` at length 1 again, which rounding moved a little: a vector's cosine with itself is 1.
+fn sharpened(units: &[f32], dim: usize) -> Vec<f32> {
+    let mut values = units.to_vec();
+    values.chunks_exact_mut(dim).for_each(normalise);
     values
 }
 
@@ -57,8 +67,7 @@ impl TrainIndex {
         let mut distinct = members.to_vec();
         distinct.retain(|&e| !std::mem::replace(&mut seen[entities.group[e as usize] as usize], true));
         let digests = distinct.iter().map(|&e| entities.digest[e as usize].clone()).collect();
-        // The checkpoint holds the vectors in half precision: rounding them here gives the same cosines after loading.
-        let units = units(entities, &distinct).into_iter().map(|x| f16::from_f32(x).to_f32()).collect();
+        let units = units(entities, &distinct);
         let mut index = Self { dim: entities.dim(), units, digests, quantile_5: -1.0 };
         let mut own = index.nearest_to(backend, &index.units, true)?;
         own.sort_by(f32::total_cmp);
@@ -78,20 +87,12 @@ impl TrainIndex {
         self.units.is_empty()
     }
 
-    /// Largest cosine of each of `members` to a training vector, in [−1, 1]; exactly 1 for a training sequence.
+    /// Largest cosine of each of `members` to a training vector, in [−1, 1].
     ///
     /// # Errors
     /// What the ops report.
     pub fn nearest<B: Backend>(&self, backend: &B, entities: &Entities, members: &[u32]) -> Result<Vec<f32>> {
-        let mut nearest = self.nearest_to(backend, &units(entities, members), false)?;
-        // Rounding to half precision leaves a vector's cosine with itself a little off 1.
-        let trained: FxHashSet<&str> = self.digests.iter().map(String::as_str).filter(|d| !d.is_empty()).collect();
-        for (cosine, &entity) in nearest.iter_mut().zip(members) {
-            if trained.contains(entities.digest[entity as usize].as_str()) {
-                *cosine = 1.0;
-            }
-        }
-        Ok(nearest)
+        self.nearest_to(backend, &units(entities, members), false)
     }
 
     /// The same for unit vectors; `own` leaves out the cosine of row i to row i.
@@ -102,8 +103,9 @@ impl TrainIndex {
             nearest.resize(queries.len() / dim, -1.0);
             return Ok(nearest);
         }
-        let mut train = backend.zeros::<f32>(self.units.len())?;
-        backend.upload(&self.units, backend.view_mut(&mut train, 0..self.units.len()))?;
+        let (units, queries) = (sharpened(&self.units, dim), sharpened(queries, dim));
+        let mut train = backend.zeros::<f32>(units.len())?;
+        backend.upload(&units, backend.view_mut(&mut train, 0..units.len()))?;
         let mut block = backend.zeros::<f32>(BLOCK * dim)?;
         let mut cosines = backend.zeros::<f32>(BLOCK * n)?;
         let mut host = vec![0.0; BLOCK * n];
