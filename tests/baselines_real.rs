@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use biollmnet::data::folds::read_folds;
 use biollmnet::data::{Dataset, Entities, FoldOptions, MemoryVectors, Pair, Plan, SplitKind, Task};
-use biollmnet::eval::baselines::{Baseline, all};
+use biollmnet::eval::baselines::{Baseline, Rows, all};
 use biollmnet::features::{Kmer, SequenceEncoder, Triad};
 use biollmnet::metrics::{binary_metrics, regression_metrics};
 use biollmnet::seq::digest_hex;
@@ -151,16 +151,9 @@ const CLASSIFIERS: [(&str, &str); 7] = [
 
 type Scores = BTreeMap<&'static str, Option<f64>>;
 
-fn scores(
-    baseline: &dyn Baseline,
-    train: &Dataset,
-    outer: &[u32],
-    test: &Dataset,
-    tested: &[u32],
-    seed: u64,
-) -> Scores {
-    let predictions = baseline.predict((train, outer), (test, tested)).unwrap();
-    if train.task == Task::Regression {
+fn scores(baseline: &dyn Baseline, train: Rows<'_>, (test, tested): Rows<'_>) -> Scores {
+    let predictions = baseline.predict(train, (test, tested)).unwrap();
+    if test.task == Task::Regression {
         let labels: Vec<f64> = tested.iter().map(|&row| f64::from(test.label(row as usize))).collect();
         return regression_metrics(&labels, &predictions);
     }
@@ -176,7 +169,7 @@ fn fold_means(baseline: &dyn Baseline, data: &Dataset, plan: &Plan, seeds: u64) 
             .trainings
             .iter()
             .filter(|split| split.seed == seed)
-            .map(|split| scores(baseline, data, &split.outer(), data, &split.test, seed))
+            .map(|split| scores(baseline, (data, &split.outer()), (data, &split.test)))
             .collect();
         for name in folds[0].keys() {
             let defined: Vec<f64> = folds.iter().filter_map(|fold| fold[name]).collect();
@@ -265,7 +258,7 @@ fn plants_agree_across_species() {
                 &reference,
                 |name| {
                     let baseline = baseline(name, Task::Binary);
-                    let scores = scores(&*baseline, train, &split.outer(), test, &split.test, 0);
+                    let scores = scores(&*baseline, (train, &split.outer()), (test, &split.test));
                     scores.into_iter().map(|(name, value)| (name, value.into_iter().collect())).collect()
                 },
             ));
