@@ -28,9 +28,9 @@ pub struct Extent {
     pub k: usize,
 }
 
-/// The device side of [`gemm`].
+/// The device side of [`gemm()`].
 pub trait Gemm: Memory {
-    /// See [`gemm`]; shapes have been checked.
+    /// See [`gemm()`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
