@@ -4,16 +4,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType};
+use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use super::store::{Dtype, Store, system_error};
 use crate::data::VectorSource;
 use crate::error::{Error, Result};
 use crate::files::AtomicFile;
+use crate::files::parquet_column::write_column;
 use crate::progress::{Progress, check_interrupt};
 
 /// Records per Parquet row group, and between two looks at the interrupt flag.
@@ -145,23 +146,12 @@ fn write_parquet(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dy
         let defined = vec![1; values.len()];
         let repeated: Vec<i16> = (0..values.len()).map(|i| i16::from(i % dim != 0)).collect();
         let mut rows = writer.next_row_group().map_err(failed)?;
-        write_column::<ByteArrayType>(&mut rows, &ids, None, None).map_err(failed)?;
-        write_column::<FloatType>(&mut rows, &values, Some(&defined), Some(&repeated)).map_err(failed)?;
+        write_column::<ByteArrayType, _>(&mut rows, &ids, None, None).map_err(failed)?;
+        write_column::<FloatType, _>(&mut rows, &values, Some(&defined), Some(&repeated)).map_err(failed)?;
         rows.close().map_err(failed)?;
         progress.advance(group.len() as u64);
     }
     writer.close().map(|_| ()).map_err(failed)
-}
-
-fn write_column<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, &mut AtomicFile>,
-    values: &[T::T],
-    defined: Option<&[i16]>,
-    repeated: Option<&[i16]>,
-) -> Result<(), ParquetError> {
-    let mut column = rows.next_column()?.ok_or_else(|| ParquetError::General("too few columns".into()))?;
-    column.typed::<T>().write_batch(values, defined, repeated)?;
-    column.close()
 }
 
 fn tick(row: usize, progress: &dyn Progress) -> Result<()> {

@@ -6,6 +6,7 @@ pub mod input;
 pub mod manifest;
 pub mod mapped;
 pub mod output_folder;
+pub(crate) mod parquet_column;
 pub mod verify;
 
 pub use atomic::AtomicFile;

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
 use crate::embed::store::system_error;
 use crate::error::{Error, Result};
 use crate::files::AtomicFile;
+use crate::files::parquet_column::write_column;
 
 /// Rows of a Parquet row group.
 const GROUP: usize = 1 << 16;
@@ -172,30 +173,30 @@ fn write_group(
         match kind {
             Kind::Text => {
                 let text = |cell: &Cell| cell.clone().into_text().into_bytes().into();
-                write_column::<ByteArrayType>(&mut rows, &cells().map(text).collect::<Vec<ByteArray>>(), None)?;
+                write_column::<ByteArrayType, _>(
+                    &mut rows,
+                    &cells().map(text).collect::<Vec<ByteArray>>(),
+                    None,
+                    None,
+                )?;
             }
             Kind::Real => {
                 let real = |cell: &Cell| if let Cell::Real(value) = cell { *value } else { None };
                 let present: Vec<i16> = cells().map(|cell| i16::from(real(cell).is_some())).collect();
-                write_column::<DoubleType>(&mut rows, &cells().filter_map(real).collect::<Vec<f64>>(), Some(&present))?;
+                write_column::<DoubleType, _>(
+                    &mut rows,
+                    &cells().filter_map(real).collect::<Vec<f64>>(),
+                    Some(&present),
+                    None,
+                )?;
             }
             Kind::Whole => {
                 let whole = |cell: &Cell| if let Cell::Whole(value) = cell { *value } else { 0 };
-                write_column::<Int32Type>(&mut rows, &cells().map(whole).collect::<Vec<i32>>(), None)?;
+                write_column::<Int32Type, _>(&mut rows, &cells().map(whole).collect::<Vec<i32>>(), None, None)?;
             }
         }
     }
     rows.close().map(|_| ())
-}
-
-fn write_column<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, AtomicFile>,
-    values: &[T::T],
-    present: Option<&[i16]>,
-) -> Result<(), ParquetError> {
-    let mut column = rows.next_column()?.ok_or_else(|| ParquetError::General("too few columns".into()))?;
-    column.typed::<T>().write_batch(values, present, None)?;
-    column.close()
 }
 
 fn text_failure(path: &Path, error: csv::Error) -> Error {

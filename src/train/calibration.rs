@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::probability;
+
 /// `P(y = 1) = σ(slope·logit + offset)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Platt {
@@ -34,7 +36,7 @@ impl Platt {
         for _ in 0..100 {
             let (mut g, mut h) = ([0.0; 2], [1e-12, 0.0, 1e-12]);
             for (&z, &y) in logits.iter().zip(labels) {
-                let p = 1.0 / (1.0 + (-(slope * z + offset)).exp());
+                let p = probability(slope * z + offset);
                 let (d, w) = (p - target(y), p * (1.0 - p));
                 g[0] += d * z;
                 g[1] += d;
@@ -67,7 +69,7 @@ impl Platt {
     /// The calibrated probability of a logit.
     #[must_use]
     pub fn probability(&self, logit: f64) -> f64 {
-        1.0 / (1.0 + (-(self.slope * logit + self.offset)).exp())
+        probability(self.slope * logit + self.offset)
     }
 }
 

@@ -10,11 +10,12 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Typ
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use super::record::{Flags, NewRecord, Status, from_hex, to_hex};
 use crate::error::{Error, Result};
+use crate::files::parquet_column::write_column;
 use crate::seq::DIGEST_BYTES;
 
 const SCHEMA: &str = "message records {
@@ -98,24 +99,14 @@ impl IdsWriter {
 
 fn write_columns(file: &mut SerializedFileWriter<BufWriter<File>>, group: &Columns) -> Result<(), ParquetError> {
     let mut rows = file.next_row_group()?;
-    write_column::<ByteArrayType>(&mut rows, &group.id, None)?;
-    write_column::<Int64Type>(&mut rows, &group.row, Some(&group.has_row))?;
-    write_column::<ByteArrayType>(&mut rows, &group.digest, None)?;
-    write_column::<Int32Type>(&mut rows, &group.length, None)?;
-    write_column::<Int32Type>(&mut rows, &group.unknown, None)?;
-    write_column::<ByteArrayType>(&mut rows, &group.flags, None)?;
-    write_column::<ByteArrayType>(&mut rows, &group.status, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.id, None, None)?;
+    write_column::<Int64Type, _>(&mut rows, &group.row, Some(&group.has_row), None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.digest, None, None)?;
+    write_column::<Int32Type, _>(&mut rows, &group.length, None, None)?;
+    write_column::<Int32Type, _>(&mut rows, &group.unknown, None, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.flags, None, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.status, None, None)?;
     rows.close().map(|_| ())
-}
-
-fn write_column<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, BufWriter<File>>,
-    values: &[T::T],
-    present: Option<&[i16]>,
-) -> Result<(), ParquetError> {
-    let mut column = rows.next_column()?.ok_or_else(|| ParquetError::General("too few columns".into()))?;
-    column.typed::<T>().write_batch(values, present, None)?;
-    column.close()
 }
 
 /// The table in memory, one vector per column: about 45 bytes and the id per record.

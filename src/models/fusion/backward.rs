@@ -56,13 +56,8 @@ impl FusionNetwork {
             let (dp, dr) = (MatrixMut::of(backend, dp, n, p_width), MatrixMut::of(backend, dr, n, r_width));
             split_rows(backend, fused, false, dp, dr)?;
         } else {
-            let g = match (&layout.static_gate, config.fusion) {
-                (Some(g), _) => Matrix::at(backend, parameters, g.offset, 1, p_width),
-                (None, Fusion::Input) => Matrix::of(backend, &work.gate, n, p_width),
-                (None, _) => Matrix::of(backend, &work.gate, 1, p_width),
-            };
             let inputs = GateInputs {
-                g,
+                g: self.gate_logits(backend, parameters, &work.gate, n),
                 p: Matrix::of(backend, p_from, n, p_width),
                 r: Matrix::of(backend, r_from, n, r_width),
             };

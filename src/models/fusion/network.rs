@@ -87,17 +87,11 @@ impl FusionNetwork {
             apply(backend, linear, parameters, joined, &mut work.gate, false, None)?;
         }
         let fused = MatrixMut::of(backend, &mut work.layers[0], n, config.fused_width());
-        match config.fusion {
-            Fusion::Concat => join_rows(backend, p, r, fused)?,
-            fusion => {
-                let g = match (&self.layout.static_gate, fusion) {
-                    (Some(g), _) => Matrix::at(backend, parameters, g.offset, 1, p_width),
-                    (None, Fusion::Input) => Matrix::of(backend, &work.gate, n, p_width),
-                    // A gate of zeros weighs both sides by one half; nothing ever writes this row.
-                    (None, _) => Matrix::of(backend, &work.gate, 1, p_width),
-                };
-                gate(backend, &GateInputs { g, p, r }, fused)?;
-            }
+        if config.fusion == Fusion::Concat {
+            join_rows(backend, p, r, fused)?;
+        } else {
+            let g = self.gate_logits(backend, parameters, &work.gate, n);
+            gate(backend, &GateInputs { g, p, r }, fused)?;
         }
         for (i, linear) in self.layout.head.iter().enumerate() {
             let (before, after) = work.layers.split_at_mut(i + 1);
@@ -107,6 +101,25 @@ impl FusionNetwork {
             apply(backend, linear, parameters, x, &mut after[0], hidden, dropout)?;
         }
         Ok(())
+    }
+}
+
+impl FusionNetwork {
+    /// Logits of the gate: the trained row, one row per pair in `gate`, or for the average its first row, which nothing
+    /// ever writes: zeros weigh both sides by one half. Not for a concatenation.
+    pub(super) fn gate_logits<'a, B: Backend, T: Real>(
+        &self,
+        backend: &B,
+        parameters: &'a B::Buffer<T>,
+        gate: &'a B::Buffer<T>,
+        n: usize,
+    ) -> Matrix<'a, B, T> {
+        let width = self.config.partner_width();
+        match (&self.layout.static_gate, self.config.fusion) {
+            (Some(g), _) => Matrix::at(backend, parameters, g.offset, 1, width),
+            (None, Fusion::Input) => Matrix::of(backend, gate, n, width),
+            (None, _) => Matrix::of(backend, gate, 1, width),
+        }
     }
 }
 
