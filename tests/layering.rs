@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules from the top of the house to its ground. A module may use those after it, never those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "cli", "report", "screen", "eval", "train", "embed", "models", "features", "data", "metrics", "ops", "weights",
-    "backend", "seq", "files", "progress", "error",
+    "tokens", "mol", "backend", "seq", "files", "progress", "error",
 ];
 const UNSAFE_FILES: [&str; 2] = ["src/files/mapped.rs", "src/ops/gemm/cpu.rs"];
 const FORBIDDEN_NAMES: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "misc", "prelude"];

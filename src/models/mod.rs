@@ -1,3 +1,4 @@
 //! The networks, written once for all devices.
 
+pub mod encoder;
 pub mod fusion;

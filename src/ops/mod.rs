@@ -4,6 +4,7 @@ pub mod adam;
 pub mod bias_activation;
 pub mod gate;
 pub mod gemm;
+pub mod linear;
 pub mod pair_loss;
 
 use crate::backend::Memory;

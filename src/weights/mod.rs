@@ -3,4 +3,7 @@
 pub mod elements;
 pub mod npy;
 pub mod pickle;
+mod tensor;
 pub mod torch_zip;
+
+pub use tensor::{Tensor, Values};

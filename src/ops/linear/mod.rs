@@ -1,0 +1,116 @@
+//! A linear layer with stored weights and what follows it: `y = epilogue(x·Wᵀ + b)`.
+
+mod cpu;
+
+use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
+use crate::error::Result;
+use crate::weights::Tensor;
+
+/// Arithmetic of a linear layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Products and sums in f32, whatever the type of the weights.
+    #[default]
+    F32,
+    /// Weights in 8 bits with one scale per output, activations in 8 bits with one scale per row; sums are exact.
+    Int8,
+}
+
+/// The weights of a linear layer as they lie in a checkpoint: `[out, in]`, f16, bf16 or f32.
+#[derive(Debug, Clone, Copy)]
+pub enum LinearTensors<'a> {
+    /// Layers of one input side by side: `y = [x·W₀ᵀ, x·W₁ᵀ, …]`, with as many biases as weights, or none.
+    Stacked {
+        /// The weights.
+        weights: &'a [Tensor],
+        /// The biases `[out]`.
+        biases: &'a [Tensor],
+    },
+    /// The two layers of a `SwiGLU`; of the same shape.
+    SwiGlu {
+        /// Weight of the branch that goes through the activation.
+        linear: &'a Tensor,
+        /// Its bias `[out]`.
+        linear_bias: &'a Tensor,
+        /// Weight of the branch that multiplies.
+        gate: &'a Tensor,
+        /// Its bias `[out]`.
+        gate_bias: &'a Tensor,
+        /// The activation is `a·σ(β·a)`.
+        beta: f32,
+    },
+}
+
+/// What becomes of `z = x·Wᵀ + b`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epilogue {
+    /// `y = z`.
+    Store,
+    /// `y = z·½·(1 + erf(z/√2))`.
+    Gelu,
+    /// `y = y + z`.
+    Add,
+    /// `y = a·σ(β·a)·g`, `[n_rows, out]` of the two layers loaded as [`LinearTensors::SwiGlu`], and of those only.
+    SwiGlu,
+}
+
+/// The device side of [`linear`].
+pub trait Linear: Memory {
+    /// Weights as this device keeps them. A CPU keeps the tensors where they are (mapped), f32 arithmetic converts
+    /// them where it uses them; int8 holds its own copy.
+    type Weights: LinearWeights;
+
+    /// Takes the weights of one layer. The shapes agree with each other: the loader has checked them.
+    ///
+    /// # Errors
+    /// When the device has no memory left.
+    fn load_linear(&self, tensors: LinearTensors<'_>, precision: Precision) -> Result<Self::Weights>;
+
+    /// See [`linear`]; shapes have been checked.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn linear_raw(
+        &self,
+        n_rows: usize,
+        x: Self::View<'_, f32>,
+        weights: &Self::Weights,
+        epilogue: Epilogue,
+        y: Self::ViewMut<'_, f32>,
+    ) -> Result<()>;
+}
+
+/// What a device tells about weights it holds.
+pub trait LinearWeights: Send + Sync {
+    /// Width of `x`.
+    fn d_in(&self) -> usize;
+    /// Width of `y`.
+    fn d_out(&self) -> usize;
+    /// True of the two layers of a `SwiGLU`.
+    fn is_swiglu(&self) -> bool;
+}
+
+/// `y = epilogue(x·Wᵀ + b)`, `x [n_rows, in]`, `y [n_rows, out]`.
+///
+/// A row of `y` depends on the same row of `x` alone, bit for bit: the order of each sum is fixed by the width.
+///
+/// # Errors
+/// When the shapes or the epilogue do not fit the weights.
+pub fn linear<B: Linear>(
+    backend: &B,
+    x: Matrix<'_, B, f32>,
+    weights: &B::Weights,
+    epilogue: Epilogue,
+    y: MatrixMut<'_, B, f32>,
+) -> Result<()> {
+    expect_shape("linear", "x", [y.rows, weights.d_in()], x.shape())?;
+    expect_shape("linear", "y", [x.rows, weights.d_out()], y.shape())?;
+    if weights.is_swiglu() != (epilogue == Epilogue::SwiGlu) {
+        return Err(crate::error::Error::Shape {
+            op: "linear",
+            expected: "the SwiGLU epilogue on SwiGLU weights only".to_owned(),
+            found: format!("{epilogue:?}"),
+        });
+    }
+    backend.linear_raw(x.rows, x.view, weights, epilogue, y.view)
+}
