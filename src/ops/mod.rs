@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod bias_activation;
+pub(crate) mod elementwise;
 pub mod gate;
 pub mod gemm;
 pub mod linear;
