@@ -17,6 +17,8 @@ pub(super) struct RingSystem {
 pub(super) struct Rings {
     pub(super) atom_in_ring: Vec<bool>,
     pub(super) bond_in_ring: Vec<bool>,
+    /// Ring system of each ring bond; of no meaning for others.
+    pub(super) system_of_bond: Vec<usize>,
     pub(super) systems: Vec<RingSystem>,
 }
 
@@ -25,8 +27,12 @@ const UNSEEN: usize = usize::MAX;
 /// Finds the ring systems: the two-connected components with more than one bond, by one depth-first walk.
 pub(super) fn find(graph: &Graph) -> Rings {
     let n = graph.atoms.len();
-    let mut rings =
-        Rings { atom_in_ring: vec![false; n], bond_in_ring: vec![false; graph.bonds.len()], systems: Vec::new() };
+    let mut rings = Rings {
+        atom_in_ring: vec![false; n],
+        bond_in_ring: vec![false; graph.bonds.len()],
+        system_of_bond: vec![0; graph.bonds.len()],
+        systems: Vec::new(),
+    };
     if graph.bonds.len() < 3 {
         return rings;
     }
@@ -90,32 +96,48 @@ impl Rings {
         }
         for &bond in &bonds {
             self.bond_in_ring[bond] = true;
+            self.system_of_bond[bond] = self.systems.len();
         }
         self.systems.push(RingSystem { atoms, bonds });
     }
 }
 
-/// Whether some ring through `bond` has at most `limit` atoms; the bond must be in a ring for a yes.
-pub(super) fn has_ring_up_to(graph: &Graph, bond: usize, limit: usize) -> bool {
-    let (begin, end) = (graph.bonds[bond].begin, graph.bonds[bond].end);
-    let mut shell = vec![begin];
-    let mut seen = vec![begin];
-    for _ in 1..limit {
-        let mut next = Vec::new();
-        for &atom in &shell {
-            for step in graph.around(atom).iter().filter(|step| step.bond != bond) {
-                if step.neighbour == end {
-                    return true;
-                }
-                if !seen.contains(&step.neighbour) {
-                    seen.push(step.neighbour);
-                    next.push(step.neighbour);
+/// Looks for small rings; its marks are reused from search to search.
+pub(super) struct SmallRings<'a> {
+    graph: &'a Graph,
+    /// Number of the last search that met the atom.
+    met: Vec<usize>,
+    searches: usize,
+}
+
+impl<'a> SmallRings<'a> {
+    pub(super) fn new(graph: &'a Graph) -> Self {
+        Self { graph, met: Vec::new(), searches: 0 }
+    }
+
+    /// Whether some ring through `bond` has at most `limit` atoms.
+    pub(super) fn through(&mut self, bond: usize, limit: usize) -> bool {
+        let (begin, end) = (self.graph.bonds[bond].begin, self.graph.bonds[bond].end);
+        self.met.resize(self.graph.atoms.len(), 0);
+        self.searches += 1;
+        let mut shell = vec![begin];
+        self.met[begin] = self.searches;
+        for _ in 1..limit {
+            let mut next = Vec::new();
+            for &atom in &shell {
+                for step in self.graph.around(atom).iter().filter(|step| step.bond != bond) {
+                    if step.neighbour == end {
+                        return true;
+                    }
+                    if std::mem::replace(&mut self.met[step.neighbour], self.searches) != self.searches {
+                        next.push(step.neighbour);
+                    }
                 }
             }
+            shell = next;
         }
-        shell = next;
+        false
     }
-    false
 }
 
 #[cfg(test)]
@@ -151,8 +173,9 @@ mod tests {
         let (graph, rings) = rings_of("C1CC2CCCCC2C1");
         let fusion = graph.bond_between(2, 7).unwrap();
         assert!(rings.bond_in_ring[fusion]);
-        assert!(!has_ring_up_to(&graph, fusion, 4) && has_ring_up_to(&graph, fusion, 5));
+        let mut small = SmallRings::new(&graph);
+        assert!(!small.through(fusion, 4) && small.through(fusion, 5));
         let six = graph.bond_between(4, 5).unwrap();
-        assert!(!has_ring_up_to(&graph, six, 5) && has_ring_up_to(&graph, six, 6));
+        assert!(!small.through(six, 5) && small.through(six, 6));
     }
 }

@@ -14,7 +14,7 @@ use ring_closure::RingDigit;
 /// Longest SMILES that is read, in bytes: larger than any molecule that these encoders are meant for.
 const LONGEST: usize = 200_000;
 /// Most bonds of one atom: metal clusters stay far below.
-const MOST_NEIGHBOURS: usize = 15;
+const MOST_NEIGHBOURS: usize = 64;
 
 /// What stands between two atoms, or before a ring digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

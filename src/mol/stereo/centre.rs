@@ -55,10 +55,12 @@ fn is_bridgehead(graph: &Graph, rings: &Rings, number: usize) -> Result<bool, Re
         return Ok(false);
     }
     let all = vec![true; graph.atoms.len()];
-    let mut own = Vec::new();
-    for system in rings.systems.iter().filter(|system| system.atoms.binary_search(&number).is_ok()) {
-        own.extend(relevant_rings(graph, system, &all)?.into_iter().filter(|ring| ring.atoms.contains(&number)));
-    }
+    let Some(bond) = graph.around(number).iter().map(|i| i.bond).find(|&bond| rings.bond_in_ring[bond]) else {
+        return Ok(false);
+    };
+    // With three ring bonds in all they belong to one system.
+    let mut own = relevant_rings(graph, &rings.systems[rings.system_of_bond[bond]], &all)?;
+    own.retain(|ring| ring.atoms.contains(&number));
     let overlaps =
         |i: usize, j: usize| i != j && own[i].bonds.iter().filter(|bond| own[j].bonds.contains(bond)).nth(1).is_some();
     Ok((0..own.len()).all(|i| (0..own.len()).any(|j| overlaps(i, j))))

@@ -2,14 +2,15 @@
 
 use super::super::graph::{Geometry, Graph};
 use super::super::molecule::{BondDirection, BondOrder};
-use super::super::rings::{Rings, has_ring_up_to};
+use super::super::rings::{Rings, SmallRings};
 
 /// Rings up to this size hold their double bonds.
 const LARGEST_RIGID_RING: usize = 7;
 
 /// Double bonds that can have a geometry: two or three bonds at either end, not in a small ring.
 pub(super) fn candidates(graph: &Graph, rings: &Rings) -> Vec<usize> {
-    let free = |bond: usize| !rings.bond_in_ring[bond] || !has_ring_up_to(graph, bond, LARGEST_RIGID_RING);
+    let mut small_rings = SmallRings::new(graph);
+    let mut free = |bond: usize| !rings.bond_in_ring[bond] || !small_rings.through(bond, LARGEST_RIGID_RING);
     let two_or_three = |atom| matches!(graph.degree(atom), 2 | 3);
     (0..graph.bonds.len())
         .filter(|&number| {
