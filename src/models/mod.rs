@@ -2,3 +2,5 @@
 
 pub mod encoder;
 pub mod fusion;
+pub mod gin;
+pub mod mole_bert;

@@ -72,6 +72,7 @@ impl Linear for Cpu {
                     Epilogue::Store => z[i],
                     Epilogue::Add => *y + z[i],
                     Epilogue::Gelu => 0.5 * z[i] * (1.0 + libm::erff(z[i] * std::f32::consts::FRAC_1_SQRT_2)),
+                    Epilogue::Relu => z[i].max(0.0),
                     Epilogue::SwiGlu => {
                         let a = z[i];
                         a / (1.0 + (-weights.beta.unwrap_or(1.0) * a).exp()) * z[i + weights.d_out]
