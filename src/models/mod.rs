@@ -1,5 +1,6 @@
 //! The networks, written once for all devices.
 
+pub mod backbone;
 pub mod encoder;
 pub mod fusion;
 pub mod gin;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use super::*;
-use crate::backend::{Cpu, Isa, Memory};
+use crate::backend::{Cpu, Isa};
 use crate::weights::elements::Element;
 
 pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -78,8 +78,8 @@ impl Layer {
             let value = |j: usize| match epilogue {
                 Epilogue::Store => z[j],
                 Epilogue::Add => z[j] + f64::from(y[row * width + j]),
-                Epilogue::Gelu => 0.5 * z[j] * (1.0 + libm::erf(z[j] * std::f64::consts::FRAC_1_SQRT_2)),
                 Epilogue::Relu => z[j].max(0.0),
+                Epilogue::Gelu => 0.5 * z[j] * (1.0 + libm::erf(z[j] * std::f64::consts::FRAC_1_SQRT_2)),
                 Epilogue::SwiGlu => z[j] / (1.0 + (-f64::from(BETA) * z[j]).exp()) * z[j + width],
             };
             (0..width).map(value).collect()
