@@ -86,7 +86,11 @@ impl Finish<'_> {
                     Epilogue::Store => sum,
                     Epilogue::Add => simd.add_f32s(simd.partial_load_f32s(y), sum),
                     Epilogue::Gelu => gelu(simd, sum),
-                    Epilogue::Relu => simd.max_f32s(sum, simd.splat_f32s(0.0)),
+                    Epilogue::Relu => {
+                        // A comparison with NaN is false, so NaN passes.
+                        let zero = simd.splat_f32s(0.0);
+                        simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum)
+                    }
                     Epilogue::SwiGlu => {
                         let gate = simd.partial_load_f32s(&z[own + at..own + at + S::F32_LANES]);
                         simd.mul_f32s(swish(simd, self.beta, sum), simd.add_f32s(gate, bias_1))
