@@ -3,6 +3,8 @@
 mod batch;
 pub mod file;
 mod packing;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 pub use batch::TokenBatch;

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::progress::{Progress, check_interrupt};
 use crate::seq::SequenceRecord;
 use crate::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary, pack};
+pub use device::OnDevice;
 use windows::{WindowAverage, windows};
 
 /// Records that are read before the first of them is computed: enough of like length come together.
