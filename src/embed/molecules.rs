@@ -84,7 +84,7 @@ impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
     fn measure(&self) -> Measure {
         Measure::Records
     }
-    fn prepare<'a>(&self, letters: &'a [u8], _poolings: &[Pooling]) -> Result<Prepared<Molecule>, Refusal> {
+    fn prepare(&self, letters: &[u8], _poolings: &[Pooling]) -> Result<Prepared<Molecule>, Refusal> {
         match self.molecule(letters) {
             Ok(item) => Ok(Prepared { item, flags: Flags::default() }),
             Err(reason) => Err(Refusal { status: Status::InvalidSmiles, reason }),

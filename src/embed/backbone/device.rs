@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::TokenEncoder;
-use crate::backend::Memory;
 use crate::error::Result;
 use crate::models::encoder::{Encoder, EncoderConfig, Workspace};
 use crate::ops::Backend;

@@ -1,5 +1,6 @@
 //! Language models of sequences, as the pipeline sees them: packing, memory, windows, pooling.
 
+mod device;
 #[cfg(test)]
 mod tests;
 mod windows;

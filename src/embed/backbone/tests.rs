@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::data::VectorSource;
 use crate::embed::Store;
+use crate::embed::export::{ExportFormat, export_residues};
 use crate::embed::pipeline::{EmbedOptions, Embedded, Filled, LongSequences, UnknownLetters, embed};
 use crate::embed::store::{Dtype, ResidueStore};
 use crate::progress::Silent;
@@ -133,6 +134,15 @@ fn poolings_by_hand_each_in_its_own_store() {
     let by_residue = states(&store.join("per-residue"));
     assert_eq!(by_residue[0], [4.0, 1.0, 5.2, 5.0, 2.0, 5.2, 15.0, 3.0, 5.2]);
     assert_eq!(by_residue[1], [3.0, 1.0, mean(5, 3)]);
+    let npy = folder.path().join("states.npy");
+    let residues = ResidueStore::open_residues(store.join("per-residue")).unwrap();
+    let files = export_residues(&residues, ExportFormat::Npy, &npy, &Silent).unwrap();
+    let bytes: Vec<Vec<u8>> = files[..2].iter().map(|path| fs::read(path).unwrap()).collect();
+    assert!(bytes[0][10..].starts_with(b"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }"));
+    assert_eq!(bytes[0][128..], *bytemuck::cast_slice::<f32, u8>(&by_residue.concat()));
+    assert!(bytes[1][10..].starts_with(b"{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }"));
+    assert_eq!(bytes[1][128..], *bytemuck::cast_slice::<i64, u8>(&[0, 3, 4]));
+    assert!(export_residues(&residues, ExportFormat::Csv, &npy, &Silent).unwrap_err().help().contains("npy"));
     for pooling in ALL {
         let detail = Store::describe(&store.join(pooling.name())).unwrap();
         assert_eq!(

@@ -61,10 +61,14 @@ impl WindowAverage {
     /// Divides all sums.
     pub fn finish(mut self) -> Self {
         for (state, &n) in self.states.chunks_exact_mut(self.d_model).zip(&self.counts) {
-            state.iter_mut().for_each(|x| *x /= n as f32);
+            for x in state {
+                *x /= n as f32;
+            }
         }
         let n = self.n_windows as f32;
-        self.cls.iter_mut().chain(&mut self.eos).for_each(|x| *x /= n);
+        for x in self.cls.iter_mut().chain(&mut self.eos) {
+            *x /= n;
+        }
         self
     }
 
