@@ -8,7 +8,7 @@ use super::store::{Flags, Layout, Status};
 use super::vectors::Vectors;
 use crate::data::EncoderIdentity;
 use crate::error::Result;
-use crate::mol::Molecule;
+use crate::mol::{self, Molecule};
 use crate::progress::{Progress, check_interrupt};
 
 /// Molecules between two looks at the interrupt flag.
@@ -36,29 +36,23 @@ pub trait MoleculeEncoder: Send + Sync {
     fn encode(&self, molecule: &Molecule, poolings: &[Pooling], out: &mut [&mut [f32]]) -> Result<()>;
 }
 
-/// How the text of a SMILES becomes a molecule; the error says why it does not.
-pub type ParseSmiles = fn(&str) -> Result<Molecule, String>;
-
 /// An encoder of molecules that come as SMILES.
-pub struct Molecules<M> {
-    encoder: M,
-    parse: ParseSmiles,
-}
+pub struct Molecules<M>(M);
 
 impl<M: MoleculeEncoder> Molecules<M> {
-    /// Of this encoder and this reader of SMILES.
+    /// Of this encoder.
     #[must_use]
-    pub fn new(encoder: M, parse: ParseSmiles) -> Self {
-        Self { encoder, parse }
+    pub fn new(encoder: M) -> Self {
+        Self(encoder)
     }
 
     fn molecule(&self, smiles: &[u8]) -> Result<Molecule, String> {
         let smiles = std::str::from_utf8(smiles).map_err(|_| "it is not text".to_owned())?;
-        let molecule = (self.parse)(smiles)?;
+        let molecule = mol::parse(smiles).map_err(|refusal| refusal.to_string())?;
         if molecule.atoms.is_empty() {
             return Err("it has no atom".to_owned());
         }
-        self.encoder.check(&molecule)?;
+        self.0.check(&molecule)?;
         Ok(molecule)
     }
 }
@@ -70,13 +64,13 @@ impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
         RecordKind::Molecules
     }
     fn poolings(&self) -> &[Pooling] {
-        self.encoder.poolings()
+        self.0.poolings()
     }
     fn identity(&self, pooling: Pooling) -> EncoderIdentity {
-        self.encoder.identity(pooling)
+        self.0.identity(pooling)
     }
     fn dim(&self, pooling: Pooling) -> usize {
-        self.encoder.dim(pooling)
+        self.0.dim(pooling)
     }
     fn read_ahead(&self, _poolings: &[Pooling]) -> ReadAhead {
         ReadAhead { records: 4096, letters: 1 << 20 }
@@ -113,9 +107,88 @@ impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
         for (molecules, places) in molecules.chunks(STRETCH).zip(places.chunks_mut(STRETCH)) {
             check_interrupt()?;
             let done = molecules.par_iter().zip(places);
-            done.try_for_each(|(molecule, out)| self.encoder.encode(molecule, poolings, out))?;
+            done.try_for_each(|(molecule, out)| self.0.encode(molecule, poolings, out))?;
             progress.advance(molecules.len() as u64);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::data::VectorSource;
+    use crate::embed::Store;
+    use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+    use crate::embed::store::{Dtype, ResidueStore};
+    use crate::progress::Silent;
+
+    /// Atomic numbers: their sum, and one for each atom.
+    struct Weights;
+
+    impl MoleculeEncoder for Weights {
+        fn poolings(&self) -> &[Pooling] {
+            &[Pooling::Sum, Pooling::PerAtom]
+        }
+        fn identity(&self, pooling: Pooling) -> EncoderIdentity {
+            EncoderIdentity { name: "weights".into(), digest: "w".into(), pooling: pooling.name().into() }
+        }
+        fn dim(&self, _pooling: Pooling) -> usize {
+            1
+        }
+        fn check(&self, molecule: &Molecule) -> Result<(), String> {
+            if molecule.atoms.len() < 9 { Ok(()) } else { Err("too many atoms".into()) }
+        }
+        fn encode(&self, molecule: &Molecule, poolings: &[Pooling], out: &mut [&mut [f32]]) -> Result<()> {
+            for (pooling, out) in poolings.iter().zip(out) {
+                for (i, atom) in molecule.atoms.iter().enumerate() {
+                    out[if *pooling == Pooling::Sum { 0 } else { i }] += f32::from(atom.atomic_number);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_smiles_file_becomes_stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, out) = (folder.path().join("in.smi"), folder.path().join("out"));
+        fs::write(&input, "CCO\ta\nC1CC\topen\nCCO\tb\n\nO\nCC(C)(C)(C)C five\nCCCCCCCCC large\nN\ta\n").unwrap();
+        let options = EmbedOptions {
+            dtype: Dtype::F32,
+            unknown: UnknownLetters::Keep,
+            max_length: None,
+            long: LongSequences::Refuse,
+            resume: true,
+            force: false,
+        };
+        let poolings = [Pooling::Sum, Pooling::PerAtom];
+        let embedded = embed(&input, &mut Molecules::new(Weights), &poolings, options, &out, &Silent).unwrap();
+        assert_eq!((embedded.stores.len(), embedded.work.encoded), (2, 3));
+        let store = Store::open(out.join("sum")).unwrap();
+        assert_eq!(store.detail().modality, "molecule");
+        let found: Vec<_> = store.records().map(|r| (r.id, r.row, r.status.name())).collect();
+        let invalid = "invalid-smiles";
+        let expected = [
+            ("a", Some(0), "ok"),
+            ("open", None, invalid),
+            ("b", Some(0), "ok"),
+            ("O", Some(1), "ok"),
+            ("five", None, invalid),
+            ("large", None, invalid),
+            ("a", None, "conflicting-id"),
+        ];
+        assert_eq!(found, expected);
+        let mut vector = [0.0];
+        store.copy_row(0, &mut vector);
+        assert_eq!(vector, [20.0]);
+        let atoms = ResidueStore::open_residues(out.join("per-atom")).unwrap();
+        let mut states = [0.0; 3];
+        atoms.copy_states(0, &mut states);
+        assert_eq!(states, [6.0, 6.0, 8.0]);
+        let rejects = fs::read_to_string(out.join("sum/rejects.tsv")).unwrap();
+        assert!(rejects.contains("7\tlarge\tinvalid-smiles\ttoo many atoms"), "{rejects}");
     }
 }

@@ -1,5 +1,6 @@
 //! Values of the flags of `embed`.
 
+use biollmnet::backend::Isa;
 use biollmnet::embed::store::Dtype;
 use clap::ValueEnum;
 
@@ -90,6 +91,14 @@ pub fn memory_size(text: &str) -> Result<u64, String> {
     let number: f64 = digits.parse().map_err(|_| wrong())?;
     let bytes = number * 1024f64.powi(power);
     if (1.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+/// An instruction set that this machine has.
+pub fn instruction_set(text: &str) -> Result<Isa, String> {
+    Isa::available().find(|isa| isa.name() == text).ok_or_else(|| {
+        let here: Vec<_> = Isa::available().map(Isa::name).collect();
+        format!("this machine has: {}", here.join(", "))
+    })
 }
 
 #[cfg(test)]

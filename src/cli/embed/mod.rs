@@ -1,20 +1,23 @@
 //! `biollmnet embed`.
 
+mod backbone;
 mod flags;
 mod summary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use biollmnet::backend::Isa;
 use biollmnet::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
 use biollmnet::embed::store::Dtype;
 use biollmnet::embed::{Pooling, RecordEncoder, WeightFree};
 use biollmnet::error::{Error, Result};
 use biollmnet::features;
+use biollmnet::models::backbone::Backbone;
 use clap::{ArgAction, Args};
 
 use super::{Context, Outcome};
 pub use flags::{DtypeFlag, Modality};
-use flags::{LongFlag, PrecisionFlag, UnknownFlag, UntrainedFlag, memory_size};
+use flags::{LongFlag, PrecisionFlag, UnknownFlag, UntrainedFlag, instruction_set, memory_size};
 pub use summary::describe;
 
 /// Arguments of `embed`.
@@ -64,6 +67,10 @@ pub struct EmbedArgs {
     /// [default: 80 % of the free memory].
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     max_memory: Option<u64>,
+    /// Instruction set of a backbone's kernels: avx512-vnni, avx512, avx2, neon or portable [default: the fastest of
+    /// this machine]. Another one may change the last bits.
+    #[arg(long, value_name = "ISA", value_parser = instruction_set)]
+    isa: Option<Isa>,
     /// Leave a finished store of the same input, encoder and flags as it is.
     #[arg(long, default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = ArgAction::Set)]
     resume: bool,
@@ -109,15 +116,7 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     if args.long == LongFlag::Window && args.max_length.is_none() {
         return Err(Error::usage("--long window needs the length of a window", "add --max-length N, e.g. 1022"));
     }
-    let Some(encoder) = features::by_name(&args.encoder) else {
-        return Err(Error::usage(
-            format!("encoder '{}' is not known to this version", args.encoder),
-            format!(
-                "choose one of: {}; vectors made elsewhere come in by 'biollmnet import-vectors'",
-                features::NAMES.join(", ")
-            ),
-        ));
-    };
+    let Some(encoder) = features::by_name(&args.encoder) else { return run_backbone(args, context) };
     if args.precision != PrecisionFlag::F32 {
         return Err(Error::usage(
             format!("encoder '{}' has no weights that --precision could change", args.encoder),
@@ -126,6 +125,23 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     }
     // Counts over windows are exact baselines: they keep the precision that they have.
     fill(&mut WeightFree::new(encoder), args, Dtype::F32, context)
+}
+
+fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
+    let path = Path::new(&args.encoder);
+    if !path.exists() {
+        return Err(Error::usage(
+            format!("encoder '{}' is not known, and no folder of this name is there", args.encoder),
+            format!(
+                "choose one of: {}; or the folder of a backbone; vectors made elsewhere come in by 'biollmnet \
+                 import-vectors'",
+                features::NAMES.join(", ")
+            ),
+        ));
+    }
+    let opened = Backbone::open(path)?;
+    // Language models' vectors are about as exact in half precision as the arithmetic that they are meant for.
+    fill(&mut backbone::load(args, &opened, context)?, args, Dtype::F16, context)
 }
 
 /// Embeds the input with `encoder`; `dtype` is that of the store where none was asked for.

@@ -1,6 +1,7 @@
 //! Language models of sequences, as the pipeline sees them: packing, memory, windows, pooling.
 
 mod device;
+mod open;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -19,6 +20,7 @@ use crate::progress::{Progress, check_interrupt};
 use crate::seq::SequenceRecord;
 use crate::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary, pack};
 pub use device::OnDevice;
+pub use open::Variant;
 use windows::{WindowAverage, windows};
 
 /// Records that are read before the first of them is computed: enough of like length come together.
