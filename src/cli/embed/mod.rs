@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use biollmnet::backend::Isa;
 use biollmnet::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
 use biollmnet::embed::store::Dtype;
-use biollmnet::embed::{Pooling, RecordEncoder, WeightFree};
+use biollmnet::embed::{Molecules, Pooling, RecordEncoder, WeightFree};
 use biollmnet::error::{Error, Result};
-use biollmnet::features;
-use biollmnet::models::backbone::Backbone;
+use biollmnet::features::{self, WeightFreeEncoder};
+use biollmnet::models::backbone::{Backbone, Network};
 use clap::{ArgAction, Args};
 
 use super::{Context, Outcome};
@@ -26,14 +26,14 @@ pub struct EmbedArgs {
     /// FASTA file (sequences) or SMILES file (molecules: SMILES, white space, id), plain or gzip; - reads standard
     /// input.
     input: PathBuf,
-    /// What makes the vectors: kmer (RNA 4-mer frequencies), triad (protein conjoint triad), or the folder of a
-    /// backbone.
+    /// What makes the vectors: kmer (RNA 4-mer frequencies), triad (protein conjoint triad), ecfp (circular fingerprint
+    /// of molecules), or the folder of a backbone.
     #[arg(long, value_name = "ENC")]
     encoder: String,
     /// The store to write, a folder.
     #[arg(long, value_name = "STORE")]
     out: PathBuf,
-    /// Type of the stored numbers [default: f16 of backbones, f32 of encoders without weights].
+    /// Type of the stored numbers [default: f16 of language models, f32 of encoders without weights and of molecules].
     #[arg(long, value_enum)]
     dtype: Option<DtypeFlag>,
     /// How a record becomes a vector. Sequences: mean (over residues), cls, mean-with-special, per-residue. Molecules:
@@ -124,7 +124,10 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
         ));
     }
     // Counts over windows are exact baselines: they keep the precision that they have.
-    fill(&mut WeightFree::new(encoder), args, Dtype::F32, context)
+    match encoder {
+        WeightFreeEncoder::Sequences(encoder) => fill(&mut WeightFree::new(encoder), args, Dtype::F32, context),
+        WeightFreeEncoder::Molecules(encoder) => fill(&mut Molecules::new(encoder), args, Dtype::F32, context),
+    }
 }
 
 fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
@@ -140,6 +143,10 @@ fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
         ));
     }
     let opened = Backbone::open(path)?;
+    if matches!(opened.config.network, Network::MoleBert(_)) {
+        // Sums over the atoms of a large molecule can leave the range of half precision.
+        return fill(&mut backbone::load_molecules(args, &opened, context)?, args, Dtype::F32, context);
+    }
     // Language models' vectors are about as exact in half precision as the arithmetic that they are meant for.
     fill(&mut backbone::load(args, &opened, context)?, args, Dtype::F16, context)
 }
