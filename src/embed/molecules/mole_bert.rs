@@ -26,8 +26,6 @@ pub struct MoleBert<B: Backend> {
     network: Gin<B>,
     codebook: Option<Codebook>,
     workspace: GinWorkspace<B>,
-    /// Atoms that the work space is for.
-    capacity: usize,
     /// Atoms that are computed together; a larger molecule is computed alone.
     max_atoms: usize,
     name: String,
@@ -46,9 +44,9 @@ impl<B: Backend> MoleBert<B> {
         };
         let config = GinConfig { n_layers: sizes.n_layers, d_model: sizes.d_model };
         let scope = backbone.scope();
-        let network = Gin::load(&backend, config, precision, |name, shape| scope.take(name, shape))?;
+        let network = Gin::load(&backend, config, scope, precision)?;
         let codebook = match sizes.n_codes {
-            Some(_) => Some(Codebook::load(config.d_model, |name, shape| scope.take(name, shape))?),
+            Some(_) => Some(Codebook::load(config.d_model, scope)?),
             None => None,
         };
         let words = match precision {
@@ -57,11 +55,10 @@ impl<B: Backend> MoleBert<B> {
         };
         let digest = format!("{} in {words}", backbone.config.weights_digest);
         Ok(Self {
-            workspace: GinWorkspace::new(&backend, &config, max_atoms)?,
+            workspace: network.workspace(&backend)?,
             backend,
             network,
             codebook,
-            capacity: max_atoms,
             max_atoms,
             name: backbone.config.name.clone(),
             digest: blake3::hash(digest.as_bytes()).to_hex().to_string(),
@@ -70,12 +67,8 @@ impl<B: Backend> MoleBert<B> {
 
     /// The states of the atoms of `molecules`, `[n_atoms, d_model]`.
     fn states(&mut self, batch: &MoleculeBatch) -> Result<Vec<f32>> {
-        if batch.n_atoms() > self.capacity {
-            self.capacity = batch.n_atoms();
-            self.workspace = GinWorkspace::new(&self.backend, self.network.config(), self.capacity)?;
-        }
         self.network.forward(&self.backend, batch, &mut self.workspace)?;
-        self.workspace.download(&self.backend, batch.n_atoms())
+        self.workspace.download(&self.backend, self.network.config(), batch.n_atoms())
     }
 
     fn write(&self, molecule: &Molecule, states: &[f32], pooling: Pooling, out: &mut [f32]) {
