@@ -5,12 +5,14 @@
 
 mod cpu;
 mod element;
+mod isa;
 mod matrix;
 
 use std::ops::Range;
 
 pub use cpu::Cpu;
 pub use element::{Element, Real};
+pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};
 
 use crate::error::Result;
