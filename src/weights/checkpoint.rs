@@ -109,7 +109,7 @@ impl Checkpoint {
             self.files.push((path.to_path_buf(), Content::Safetensors(Arc::new(bytes))));
             let file = self.files.len() - 1;
             let stored = entries.into_iter().map(|entry| {
-                let element = safetensors_file::element(&entry.dtype);
+                let element = Element::from_name(&entry.dtype);
                 let place = Place::Range(entry.range);
                 (entry.name, Stored { file, element, dtype: entry.dtype, shape: entry.shape, place })
             });
@@ -149,7 +149,7 @@ impl Checkpoint {
                 Stored {
                     file: self.files.len(),
                     element: Some(view.element),
-                    dtype: safetensors_file::dtype(view.element).to_owned(),
+                    dtype: view.element.name().to_owned(),
                     shape: view.shape.clone(),
                     place: Place::Storage(view),
                 },

@@ -26,45 +26,6 @@ pub(super) struct Entry {
     pub range: Range<usize>,
 }
 
-/// Type of this name, where this program can read it.
-pub(super) fn element(dtype: &str) -> Option<Element> {
-    Some(match dtype {
-        "F16" => Element::F16,
-        "BF16" => Element::Bf16,
-        "F32" => Element::F32,
-        "F64" => Element::F64,
-        "I8" => Element::Int(1),
-        "I16" => Element::Int(2),
-        "I32" => Element::Int(4),
-        "I64" => Element::Int(8),
-        "U8" => Element::Uint(1),
-        "U16" => Element::Uint(2),
-        "U32" => Element::Uint(4),
-        "U64" => Element::Uint(8),
-        "BOOL" => Element::Bool,
-        _ => return None,
-    })
-}
-
-/// Name of a type in a header.
-pub(super) fn dtype(element: Element) -> &'static str {
-    match element {
-        Element::F16 => "F16",
-        Element::Bf16 => "BF16",
-        Element::F32 => "F32",
-        Element::F64 => "F64",
-        Element::Bool => "BOOL",
-        Element::Int(1) => "I8",
-        Element::Int(2) => "I16",
-        Element::Int(4) => "I32",
-        Element::Int(_) => "I64",
-        Element::Uint(1) => "U8",
-        Element::Uint(2) => "U16",
-        Element::Uint(4) => "U32",
-        Element::Uint(_) => "U64",
-    }
-}
-
 /// The tensors of a file, by place. The numbers fill the file behind the header without gaps or overlaps.
 ///
 /// # Errors
@@ -100,7 +61,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
             return Err(wrong(format!("the tensor '{name}' ends at byte {to} of {data}: the file is cut short")));
         }
         // A type that is unknown here is no fault unless somebody asks for the tensor.
-        let expected = element(&dtype).map(|element| n_elements(&shape).and_then(|n| n.checked_mul(element.size())));
+        let expected =
+            Element::from_name(&dtype).map(|element| n_elements(&shape).and_then(|n| n.checked_mul(element.size())));
         if expected.is_some_and(|size| size != Some(to - from)) {
             return Err(wrong(format!("the tensor '{name}', {dtype} {shape:?}, has {} bytes", to - from)));
         }

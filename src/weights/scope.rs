@@ -24,8 +24,8 @@ struct Names {
     checkpoint: Checkpoint,
     /// Where each canonical tensor is.
     places: BTreeMap<String, Block>,
-    /// Tensors of the file that no canonical name leads to, known ones.
-    ignored: Vec<String>,
+    /// Tensors of the file that this kind of network never needs: what they are, and how many.
+    ignored: BTreeMap<&'static str, usize>,
     taken: Mutex<BTreeSet<String>>,
 }
 
@@ -43,7 +43,7 @@ impl Scope {
     pub fn new(checkpoint: Checkpoint) -> Self {
         let whole = |name: &str| (name.to_owned(), Block { source: name.to_owned(), index: 0, count: 1 });
         let places = checkpoint.names().map(whole).collect();
-        Self::of(checkpoint, places, Vec::new())
+        Self::of(checkpoint, places, BTreeMap::new())
     }
 
     /// The tensors of a foreign checkpoint.
@@ -52,10 +52,10 @@ impl Scope {
     /// [`Error::Format`] for a tensor that the table does not know, and for two tensors of one meaning that differ.
     pub fn renamed(checkpoint: Checkpoint, naming: &Naming) -> Result<Self> {
         let mut places: BTreeMap<String, Block> = BTreeMap::new();
-        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
+        let (mut ignored, mut unknown) = (BTreeMap::new(), Vec::new());
         for source in checkpoint.names() {
             match naming.meaning(source) {
-                Meaning::Ignored => ignored.push(source.to_owned()),
+                Meaning::Ignored(what) => *ignored.entry(what).or_insert(0) += 1,
                 Meaning::Unknown => unknown.push(source),
                 Meaning::Canonical(names) => {
                     for (index, name) in names.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Scope {
         Ok(Self::of(checkpoint, places, ignored))
     }
 
-    fn of(checkpoint: Checkpoint, places: BTreeMap<String, Block>, ignored: Vec<String>) -> Self {
+    fn of(checkpoint: Checkpoint, places: BTreeMap<String, Block>, ignored: BTreeMap<&'static str, usize>) -> Self {
         let names = Names { checkpoint, places, ignored, taken: Mutex::default() };
         Self { names: Arc::new(names), prefix: String::new() }
     }
@@ -162,9 +162,9 @@ impl Scope {
         untaken.cloned().collect()
     }
 
-    /// Tensors of the file that this kind of network never needs, by their own names.
+    /// Tensors of the file that this kind of network never needs: what they are, and how many.
     #[must_use]
-    pub fn ignored(&self) -> &[String] {
+    pub fn ignored(&self) -> &BTreeMap<&'static str, usize> {
         &self.names.ignored
     }
 

@@ -6,6 +6,8 @@ mod config;
 mod layer;
 mod network;
 mod rotary;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod workspace;
 

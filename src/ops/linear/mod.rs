@@ -1,6 +1,13 @@
 //! A linear layer with stored weights and what follows it: `y = epilogue(x·Wᵀ + b)`.
 
 mod cpu;
+mod finish;
+mod panels;
+mod product;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod turn;
 
 use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;
