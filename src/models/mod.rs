@@ -3,3 +3,5 @@
 pub mod backbone;
 pub mod encoder;
 pub mod fusion;
+pub mod gin;
+pub mod mole_bert;

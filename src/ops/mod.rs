@@ -2,11 +2,13 @@
 
 pub mod adam;
 pub mod attention;
+pub mod batch_norm;
 pub mod bias_activation;
 pub(crate) mod elementwise;
 pub mod embed_tokens;
 pub mod gate;
 pub mod gemm;
+pub mod gin_aggregate;
 pub mod layer_norm;
 pub mod linear;
 pub mod pair_loss;
@@ -25,10 +27,12 @@ macro_rules! backend {
 backend!(
     adam::Adam,
     attention::Attention,
+    batch_norm::BatchNorm,
     bias_activation::BiasActivation,
     embed_tokens::EmbedTokens,
     gate::Gate,
     gemm::Gemm,
+    gin_aggregate::GinAggregate,
     layer_norm::LayerNorm,
     linear::Linear,
     pair_loss::PairLoss,

@@ -87,6 +87,7 @@ impl Finish<'_> {
                     Epilogue::Store => sum,
                     Epilogue::Add => simd.add_f32s(simd.partial_load_f32s(y), sum),
                     Epilogue::Gelu => gelu(simd, sum),
+                    Epilogue::Relu => simd.max_f32s(sum, simd.splat_f32s(0.0)),
                     Epilogue::SwiGlu => {
                         let gate = simd.add_f32s(z[(v + own) % N], bias_1);
                         simd.mul_f32s(swish(simd, self.beta, sum), gate)

@@ -55,6 +55,8 @@ pub enum Epilogue {
     Store,
     /// `y = z·½·(1 + erf(z/√2))`.
     Gelu,
+    /// `y = max(z, 0)`.
+    Relu,
     /// `y = y + z`.
     Add,
     /// `y = a·σ(β·a)·g`, `[n_rows, out]` of the two layers loaded as [`LinearTensors::SwiGlu`], and of those only.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use super::*;
-use crate::backend::{Cpu, Isa, Memory};
+use crate::backend::{Cpu, Isa};
 use crate::weights::elements::Element;
 
 pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -78,6 +78,7 @@ impl Layer {
             let value = |j: usize| match epilogue {
                 Epilogue::Store => z[j],
                 Epilogue::Add => z[j] + f64::from(y[row * width + j]),
+                Epilogue::Relu => z[j].max(0.0),
                 Epilogue::Gelu => 0.5 * z[j] * (1.0 + libm::erf(z[j] * std::f64::consts::FRAC_1_SQRT_2)),
                 Epilogue::SwiGlu => z[j] / (1.0 + (-f64::from(BETA) * z[j]).exp()) * z[j + width],
             };
@@ -146,7 +147,7 @@ fn every_epilogue_agrees_with_f64_on_every_stored_type() {
         for (d_out, d_in) in [(1, 1), (7, 3), (24, 24), (33, 65), (100, 259)] {
             for rows in [1, 3, 17] {
                 let layer = Layer::stacked(element, &[d_out], d_in, true);
-                for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Add] {
+                for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Relu, Epilogue::Add] {
                     agrees(&layer, rows, epilogue);
                 }
                 agrees(&Layer::swiglu(element, d_out, d_in), rows, Epilogue::SwiGlu);
