@@ -175,6 +175,14 @@ impl Scope {
         self.names.checkpoint.file_of(block.map_or("", |block| &block.source))
     }
 
+    /// As [`Checkpoint::check_sums`].
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a damaged file.
+    pub fn check_sums(&self) -> Result<()> {
+        self.names.checkpoint.check_sums()
+    }
+
     /// Integers and bools that were saved beside the weights, by dotted path.
     #[must_use]
     pub fn settings(&self) -> &BTreeMap<String, i64> {

@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::published::Preset;
 use crate::models::encoder::{AttentionResidual, EncoderConfig, FeedForward};
 
 /// Version of the layout of `config.json`.
 pub(super) const SCHEMA: u32 = 1;
 /// Both sequence models were trained on at most this many residues.
 const TRAINED_LENGTH: usize = 1022;
-/// Codes of the Mole-BERT tokenizer.
-pub(super) const N_CODES: usize = 512;
 
 /// `config.json` of a backbone folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -195,23 +194,13 @@ impl Network {
     #[must_use]
     pub fn name(&self) -> String {
         let (layers, d) = (self.n_layers(), self.d_model());
-        let published = match (self, layers, d) {
-            (Self::Esm2(_), 6, 320) => "esm2-8m",
-            (Self::Esm2(_), 12, 480) => "esm2-35m",
-            (Self::Esm2(_), 30, 640) => "esm2-150m",
-            (Self::Esm2(_), 33, 1280) => "esm2-650m",
-            (Self::Esm2(_), 36, 2560) => "esm2-3b",
-            (Self::Esm2(_), 48, 5120) => "esm2-15b",
-            (Self::Rinalmo(_), 6, 320) => "rinalmo-nano",
-            (Self::Rinalmo(_), 12, 480) => "rinalmo-micro",
-            (Self::Rinalmo(_), 30, 640) => "rinalmo-mega",
-            (Self::Rinalmo(_), 33, 1280) => "rinalmo-giga",
-            (Self::MoleBert(_), 5, 300) => "mole-bert",
-            (Self::Esm2(_), ..) => return format!("esm2-{layers}x{d}"),
-            (Self::Rinalmo(_), ..) => return format!("rinalmo-{layers}x{d}"),
-            (Self::MoleBert(_), ..) => return format!("mole-bert-{layers}x{d}"),
+        let family = match self {
+            Self::Esm2(_) => "esm2",
+            Self::Rinalmo(_) => "rinalmo",
+            Self::MoleBert(_) => "mole-bert",
         };
-        published.to_owned()
+        let published = Preset::of(family, layers, d).map(|preset| preset.name().to_owned());
+        published.unwrap_or_else(|| format!("{family}-{layers}x{d}"))
     }
 
     /// Why a network of these sizes cannot be; `None` when it can.

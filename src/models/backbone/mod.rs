@@ -6,15 +6,23 @@
 mod config;
 mod digest;
 mod hugging_face;
+mod import;
 mod layout;
 mod names;
 mod open;
+mod published;
+mod random;
 mod source;
 mod state_dict;
+mod write;
 
 pub use config::{BackboneConfig, GraphNetwork, Network, SequenceNetwork, SourceNote, Vocabulary};
+pub use import::{ImportOptions, Imported, import};
 pub use open::{Backbone, TokenizerFiles};
+pub use published::Preset;
+pub use random::init;
 pub use source::{Kind, looks_like_fusion};
+pub use write::DtypeChoice;
 
 /// The `kind` of a backbone folder in its manifest.
 pub const KIND: &str = "backbone";

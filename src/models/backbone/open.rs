@@ -116,8 +116,9 @@ pub(super) fn find_tensors(network: &Network, scope: &Scope) -> Result<Vec<(Expe
     }
 }
 
-/// Checks that all weights are finite, and digests them.
-pub(super) fn digest_of(network: &Network, scope: &Scope, found: &[(Expected, Tensor)]) -> Result<String> {
+/// Checks that all weights are whole and finite, and digests them.
+fn digest_of(network: &Network, scope: &Scope, found: &[(Expected, Tensor)]) -> Result<String> {
+    scope.check_sums()?;
     let named: Vec<_> = found
         .iter()
         .map(|(expected, tensor)| (scope.file_of(&expected.name), expected.name.as_str(), tensor.clone()))

@@ -1,32 +1,44 @@
 //! Where the parts of a zip archive lie.
 
-use std::io::{Cursor, Read, sink};
-use std::ops::Range;
+use std::io::{Cursor, Read, copy, sink};
 use std::path::Path;
 
 use rayon::prelude::*;
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{Contents, damaged};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::check_interrupt;
 
-type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<ZipArchive<Cursor<&'a [u8]>>> {
+    ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(path, &e.to_string()))
+}
 
+/// Finds every part. PyTorch stores uncompressed; anything else could be a zip bomb.
 pub(super) fn find(path: &Path, bytes: &[u8]) -> Result<Contents> {
-    let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(path, &e.to_string()))?;
+    let mut archive = open(path, bytes)?;
     let prefix = archive
         .file_names()
         .find_map(|name| name.strip_suffix("data.pkl"))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('/'))
         .ok_or_else(|| damaged(path, "it has no data.pkl"))?
         .to_owned();
-    let entries: Result<Vec<(String, Range<usize>)>> =
-        (0..archive.len()).into_par_iter().map_init(|| archive.clone(), |archive, i| entry(path, archive, i)).collect();
     let mut contents = Contents::default();
-    for (name, range) in entries? {
-        let Some(name) = name.strip_prefix(&prefix) else { continue };
-        match (name, name.strip_prefix("data/")) {
+    for i in 0..archive.len() {
+        let entry = archive.by_index_raw(i).map_err(|e| damaged(path, &format!("file {i} of the archive: {e}")))?;
+        let name = entry.name().to_owned();
+        let Some(part) = name.strip_prefix(&prefix) else { continue };
+        if entry.compression() != CompressionMethod::Stored
+            || entry.encrypted()
+            || entry.size() != entry.compressed_size()
+        {
+            return Err(damaged(path, &format!("'{name}' is compressed or encrypted")));
+        }
+        let end = entry.data_start().checked_add(entry.size()).filter(|&end| end <= bytes.len() as u64);
+        let end = end.ok_or_else(|| damaged(path, &format!("'{name}' is cut short")))? as usize;
+        let range = entry.data_start() as usize..end;
+        match (part, part.strip_prefix("data/")) {
             ("data.pkl", _) => contents.object = range,
             ("byteorder", _) => contents.big_endian = bytes[range].starts_with(b"big"),
             (_, Some(key)) => {
@@ -38,26 +50,20 @@ pub(super) fn find(path: &Path, bytes: &[u8]) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Name and place of one file of the archive, after its checksum was compared. PyTorch stores uncompressed; anything
-/// else could be a zip bomb.
-fn entry(path: &Path, archive: &mut Archive, i: usize) -> Result<(String, Range<usize>)> {
-    check_interrupt()?;
-    let wrong = |e: zip::result::ZipError| damaged(path, &format!("file {i} of the archive: {e}"));
-    let raw = archive.by_index_raw(i).map_err(wrong)?;
-    let name = raw.name().to_owned();
-    if raw.compression() != CompressionMethod::Stored || raw.encrypted() || raw.size() != raw.compressed_size() {
-        return Err(damaged(path, &format!("'{name}' is compressed or encrypted")));
-    }
-    let (start, len) = (raw.data_start() as usize, raw.size());
-    drop(raw);
-    let mut stored = archive.by_index(i).map_err(wrong)?;
-    let read = std::io::copy(&mut stored.by_ref().take(len), &mut sink()).and_then(|n| {
-        // One more read at the end makes the reader compare the checksum.
-        stored.read(&mut [0]).map(|_| n)
-    });
-    match read {
-        Ok(n) if n == len => Ok((name, start..start + len as usize)),
-        Ok(_) => Err(damaged(path, &format!("'{name}' is cut short"))),
-        Err(e) => Err(damaged(path, &format!("'{name}': {e}"))),
-    }
+/// Compares the checksum of every part.
+pub(super) fn check_sums(path: &Path, bytes: &[u8]) -> Result<()> {
+    let archive = open(path, bytes)?;
+    (0..archive.len()).into_par_iter().try_for_each_init(
+        || archive.clone(),
+        |archive, i| -> Result<()> {
+            check_interrupt()?;
+            let name = archive.name_for_index(i).unwrap_or_default().to_owned();
+            let wrong = |e: &dyn std::fmt::Display| -> Error { damaged(path, &format!("'{name}': {e}")) };
+            let mut entry = archive.by_index(i).map_err(|e: ZipError| wrong(&e))?;
+            let size = entry.size();
+            copy(&mut entry.by_ref().take(size), &mut sink()).map_err(|e| wrong(&e))?;
+            // The reader compares the sum where nothing is left.
+            entry.read(&mut [0]).map(|_| ()).map_err(|e| wrong(&e))
+        },
+    )
 }

@@ -42,14 +42,22 @@ impl TorchFile {
         head.starts_with(legacy::MAGIC)
     }
 
-    /// Maps the file and finds its parts. The checksums of an archive are compared, which reads every byte once.
+    /// Maps the file and finds its parts.
     ///
     /// # Errors
-    /// [`Error::Format`] for everything else, for a damaged file, and for one whose parts are compressed; [`Error::Io`].
+    /// [`Error::Format`] for everything else, for a file cut short, and for one whose parts are compressed; [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = map(path)?;
         let contents = if Self::is_legacy(&bytes) { legacy::find(path, &bytes)? } else { archive::find(path, &bytes)? };
         Ok(Self { path: path.to_path_buf(), bytes: Arc::new(bytes), contents })
+    }
+
+    /// Compares the checksums of an archive, which reads every byte once; older files have none.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a damaged file.
+    pub fn check_sums(&self) -> Result<()> {
+        if Self::is_legacy(&self.bytes) { Ok(()) } else { archive::check_sums(&self.path, &self.bytes) }
     }
 
     /// What was saved.
