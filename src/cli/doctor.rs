@@ -1,6 +1,6 @@
 //! `biollmnet doctor`: what is installed, found and fast on this machine.
 
-mod machine;
+pub(super) mod machine;
 
 use biollmnet::error::Result;
 use biollmnet::files::space::{Space, space_of};

@@ -1,5 +1,7 @@
 //! Memory that a forward pass works in.
 
+use std::ops::Range;
+
 use super::config::EncoderConfig;
 use super::rotary::angles;
 use crate::backend::{Element, Matrix, Memory};
@@ -96,6 +98,12 @@ impl<B: Memory> Workspace<B> {
     /// The final states of a batch of `n_tokens`, `[n_tokens, d_model]`, after [`Encoder::forward`](super::Encoder::forward).
     pub fn hidden(&self, backend: &B, config: &EncoderConfig, n_tokens: usize) -> Matrix<'_, B, f32> {
         Matrix::of(backend, &self.normed, n_tokens, config.d_model)
+    }
+
+    /// The final states of a range of the batch's tokens, `[tokens.len(), d_model]`.
+    pub fn states(&self, backend: &B, config: &EncoderConfig, tokens: Range<usize>) -> Matrix<'_, B, f32> {
+        let d = config.d_model;
+        Matrix::at(backend, &self.normed, tokens.start * d, tokens.len(), d)
     }
 }
 
