@@ -10,6 +10,7 @@ use biollmnet::backend::{Cpu, Memory};
 use biollmnet::models::backbone::{Backbone, ImportOptions, import};
 use biollmnet::models::encoder::{Encoder, EncoderConfig};
 use biollmnet::ops::linear::Precision;
+use biollmnet::progress::Silent;
 use biollmnet::tokens::TokenBatch;
 use golden::{Differences, Expected, PER_TOKEN, POOLED};
 use serde::Deserialize;
@@ -30,7 +31,13 @@ const COMMITTED: [Case; 4] = [
     Case { checkpoint: "esm2_hf_tiny", expected: "esm2", tokens: "protein", column: "hf_esm", heads: None },
     Case { checkpoint: "esm2_t2_fair_f16.pt", expected: "esm2", tokens: "protein", column: "fair_esm", heads: None },
     Case { checkpoint: "rinalmo_mm_tiny", expected: "rinalmo", tokens: "rna", column: "multimolecule", heads: None },
-    Case { checkpoint: "rinalmo_tiny_official.pt", expected: "rinalmo", tokens: "rna", column: "official", heads: Some(2) },
+    Case {
+        checkpoint: "rinalmo_tiny_official.pt",
+        expected: "rinalmo",
+        tokens: "rna",
+        column: "official",
+        heads: Some(2),
+    },
 ];
 
 const SHARED: [Case; 6] = [
@@ -135,7 +142,8 @@ fn open(case: &Case, folder: &Path, temporary: &Path) -> Backbone {
         return Backbone::open(&checkpoint).unwrap();
     }
     let out = temporary.join("backbone");
-    import(&checkpoint, &out, &ImportOptions { heads: case.heads, ..ImportOptions::default() }).unwrap();
+    let options = ImportOptions { heads: case.heads, ..ImportOptions::default() };
+    import(&checkpoint, &options, &out, &Silent).unwrap();
     Backbone::open(&out).unwrap()
 }
 

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use biollmnet::backend::{Cpu, Matrix, MatrixMut};
 use biollmnet::error::{Error, Result};
+use biollmnet::models::backbone::{Backbone, Preset, init};
 use biollmnet::models::encoder::{Encoder, EncoderConfig, FeedForward, Workspace};
 use biollmnet::ops::linear::{Epilogue, Linear, LinearTensors, Precision, linear};
 use biollmnet::tokens::{TokenBatch, Vocabulary};
 use biollmnet::weights::Tensor;
+use biollmnet::weights::elements::Element;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::fidelity::Fidelity;
 use super::peak::Peak;
@@ -25,9 +28,9 @@ pub struct EncoderArgs {
     /// A backbone folder.
     #[arg(long, value_name = "DIR", required_unless_present = "config", conflicts_with = "config")]
     encoder: Option<PathBuf>,
-    /// Random weights of true shape, as init makes them, in a temporary folder.
+    /// Random weights of true shape in f16, as init makes them, in a temporary folder.
     #[arg(long, value_name = "NAME")]
-    config: Option<String>,
+    config: Option<Preset>,
     /// Batches of sequences of one length: sequences x letters, several with commas; may be empty.
     #[arg(long, value_name = "NxL,…", default_value = "8x128,2x512")]
     shape: String,
@@ -91,7 +94,7 @@ struct Ceilings {
 
 /// Measures and prints; a repetition is one pass over all sequences of a shape.
 pub fn run(args: &EncoderArgs, context: &Context) -> Result<()> {
-    let source = Source::open(args)?;
+    let source = Source::open(args, context)?;
     let lengths = args.lengths.as_deref().map(read_lengths).transpose()?;
     if let (true, Some(lengths)) = (args.fidelity, &lengths) {
         let work = Workload::mixed(lengths, args.max_tokens, &source.vocabulary);
@@ -143,6 +146,47 @@ fn measure(args: &EncoderArgs, source: &Source, work: &[Workload]) -> Result<Rep
         shapes,
         ceilings,
     })
+}
+
+/// The weights to measure with.
+pub struct Source {
+    backbone: Backbone,
+    encoder: EncoderConfig,
+    vocabulary: Vocabulary,
+    /// Holds random weights for as long as they are mapped.
+    _temporary: Option<TempDir>,
+}
+
+impl Source {
+    fn open(args: &EncoderArgs, context: &Context) -> Result<Self> {
+        let (backbone, temporary) = match (&args.encoder, args.config) {
+            (Some(path), _) => (Backbone::open(path)?, None),
+            (None, Some(preset)) => {
+                let temporary = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+                let path = temporary.path().join("backbone");
+                init(preset, 0, Element::F16, false, &path, &*context.progress)?;
+                (Backbone::open(&path)?, Some(temporary))
+            }
+            (None, None) => return Err(Error::usage("there are no weights", "give --encoder or --config")),
+        };
+        let name = &backbone.config.name;
+        let network = backbone.config.network.sequence();
+        let of_sequences = network
+            .and_then(|network| Some((network.encoder.clone(), Vocabulary::by_name(network.vocabulary.name())?)));
+        let (encoder, vocabulary) = of_sequences
+            .ok_or_else(|| Error::usage(format!("'{name}' is no sequence model"), "name an ESM-2 or a RiNALMo"))?;
+        Ok(Self { backbone, encoder, vocabulary, _temporary: temporary })
+    }
+
+    /// `esm2-650m`, …
+    pub fn name(&self) -> &str {
+        &self.backbone.config.name
+    }
+
+    /// The encoder in this precision.
+    pub fn load(&self, cpu: &Cpu, precision: Precision) -> Result<Encoder<Cpu>> {
+        Encoder::load(cpu, &self.encoder, self.backbone.scope(), precision)
+    }
 }
 
 /// Means of the final states over the letters of each sequence, `[n_sequences, d_model]`.

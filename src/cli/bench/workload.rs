@@ -26,10 +26,7 @@ impl Workload {
         let of = |shape: &str| {
             let numbers = shape.split_once('x').and_then(|(n, l)| Some((n.parse().ok()?, l.parse().ok()?)));
             let (n, residues): (usize, usize) = numbers.filter(|&(n, l)| n > 0 && l > 0).ok_or_else(|| {
-                Error::usage(
-                    format!("'{shape}' is no shape"),
-                    "write sequences x letters, as in --shape 8x128,2x512",
-                )
+                Error::usage(format!("'{shape}' is no shape"), "write sequences x letters, as in --shape 8x128,2x512")
             })?;
             let random = &mut ChaCha8Rng::seed_from_u64(0);
             Ok(Self { name: shape.to_owned(), batches: vec![batch(&vec![residues; n], vocabulary, random)] })
@@ -41,9 +38,8 @@ impl Workload {
     pub fn mixed(lengths: &[usize], max_tokens: usize, vocabulary: &Vocabulary) -> Self {
         let tokens: Vec<usize> = lengths.iter().map(|n| n + SPECIAL).collect();
         let random = &mut ChaCha8Rng::seed_from_u64(0);
-        let part = |part: Vec<usize>| {
-            batch(&part.into_iter().map(|i| lengths[i]).collect::<Vec<_>>(), vocabulary, random)
-        };
+        let part =
+            |part: Vec<usize>| batch(&part.into_iter().map(|i| lengths[i]).collect::<Vec<_>>(), vocabulary, random);
         Self { name: "mixed".to_owned(), batches: pack(&tokens, max_tokens).into_iter().map(part).collect() }
     }
 
