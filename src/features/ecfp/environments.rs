@@ -58,7 +58,8 @@ pub(super) fn hashes(molecule: &Molecule) -> Vec<u32> {
     let mut seen: FxHashSet<Vec<u64>> = FxHashSet::default();
     let mut order: Vec<usize> = Vec::with_capacity(centres.len());
     for radius in 0..RADIUS {
-        let wider: Vec<(u32, Vec<u64>)> = centres.iter().map(|centre| widen(centre, radius, &centres, molecule)).collect();
+        let wider: Vec<(u32, Vec<u64>)> =
+            centres.iter().map(|centre| widen(centre, radius, &centres, molecule)).collect();
         for (centre, (hash, covered)) in centres.iter_mut().zip(wider) {
             (centre.hash, centre.covered) = (hash, covered);
         }

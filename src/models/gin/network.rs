@@ -7,9 +7,9 @@ use crate::backend::{Matrix, MatrixMut};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::batch_norm::{STATISTICS, batch_norm};
-use crate::ops::gin_aggregate::{Graph, gin_aggregate};
+use crate::ops::gin_aggregate::gin_aggregate;
 use crate::ops::linear::{Epilogue, LinearTensors, Precision, linear};
-use crate::weights::Tensor;
+use crate::weights::Scope;
 
 /// ε of the batch norms.
 const EPSILON: f64 = 1e-5;
@@ -36,41 +36,42 @@ struct Layer<B: Backend> {
 }
 
 impl<B: Backend> Gin<B> {
-    /// Takes the weights by their published names, `take(name, shape)` being the tensor of that name.
+    /// Takes the tensors that `config` asks for, by their published names.
     ///
     /// # Errors
-    /// Those of `take`; when the sizes make no network; when the device has no memory left.
-    pub fn load(
-        backend: &B,
-        config: GinConfig,
-        precision: Precision,
-        mut take: impl FnMut(&str, &[usize]) -> Result<Tensor>,
-    ) -> Result<Self> {
+    /// When the sizes make no network; when a tensor is absent or of another shape; what the device reports.
+    pub fn load(backend: &B, config: GinConfig, scope: &Scope, precision: Precision) -> Result<Self> {
         config.check()?;
         let d = config.d_model;
-        let types = take("x_embedding1.weight", &[N_ATOM_TYPES, d])?.to_f32();
-        let chiralities = take("x_embedding2.weight", &[N_CHIRALITIES, d])?.to_f32();
-        let layer = |n| Layer::load(backend, &config, precision, n, &mut take);
+        let types = scope.take("x_embedding1.weight", &[N_ATOM_TYPES, d])?.to_f32();
+        let chiralities = scope.take("x_embedding2.weight", &[N_CHIRALITIES, d])?.to_f32();
+        let layer = |index| Layer::load(backend, &config, scope, index, precision);
         let layers = (0..config.n_layers).map(layer).collect::<Result<_>>()?;
         Ok(Self { config, types, chiralities, layers })
     }
 
     /// Sizes of the network.
+    #[must_use]
     pub fn config(&self) -> &GinConfig {
         &self.config
     }
 
-    /// The states of the atoms behind the last layer, which [`GinWorkspace::download`] reads.
-    ///
-    /// A molecule's states are the same in any batch, bit for bit.
+    /// Memory for [`forward`](Self::forward); it grows with the batches.
     ///
     /// # Errors
-    /// When the batch does not fit the workspace, and what the device reports.
+    /// What the device reports.
+    pub fn workspace(&self, backend: &B) -> Result<GinWorkspace<B>> {
+        GinWorkspace::new(backend)
+    }
+
+    /// Runs a batch; [`GinWorkspace::states`] then holds the states behind the last layer. A molecule's states are the
+    /// same in any batch, bit for bit.
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn forward(&self, backend: &B, batch: &MoleculeBatch, work: &mut GinWorkspace<B>) -> Result<()> {
         let (n, d, inner) = (batch.n_atoms(), self.config.d_model, self.config.d_inner());
-        work.expect(&self.config, n)?;
-        let graph = Graph::new(backend, &batch.offsets, &batch.sources, &batch.kinds, N_KINDS)?;
-        backend.upload(&self.embed(batch), backend.view_mut(&mut work.states, 0..n * d))?;
+        let graph = work.admit(backend, &self.config, batch, &self.embed(batch))?;
         for (number, layer) in self.layers.iter().enumerate() {
             gin_aggregate(
                 backend,
@@ -105,38 +106,28 @@ impl<B: Backend> Gin<B> {
 }
 
 impl<B: Backend> Layer<B> {
-    fn load(
-        backend: &B,
-        config: &GinConfig,
-        precision: Precision,
-        number: usize,
-        take: &mut impl FnMut(&str, &[usize]) -> Result<Tensor>,
-    ) -> Result<Self> {
+    fn load(backend: &B, config: &GinConfig, scope: &Scope, index: usize, precision: Precision) -> Result<Self> {
         let (d, inner) = (config.d_model, config.d_inner());
-        let on_device = |host: &[f32]| -> Result<B::Buffer<f32>> {
-            let mut buffer = backend.zeros(host.len())?;
-            backend.upload(host, backend.view_mut(&mut buffer, 0..host.len()))?;
-            Ok(buffer)
-        };
-        let mut layer_linear = |part: &str, shape: [usize; 2]| {
-            let name = format!("gnns.{number}.mlp.{part}");
-            let weight = take(&format!("{name}.weight"), &shape)?;
-            let bias = take(&format!("{name}.bias"), &shape[..1])?;
+        let (gnn, norm) = (scope.within(&format!("gnns.{index}")), scope.within(&format!("batch_norms.{index}")));
+        let load = |part: &str, shape: [usize; 2]| {
+            let weight = gnn.take(&format!("{part}.weight"), &shape)?;
+            let bias = gnn.take(&format!("{part}.bias"), &shape[..1])?;
             backend.load_linear(LinearTensors::Stacked { weights: &[weight], biases: &[bias] }, precision)
         };
-        let (up, down) = (layer_linear("0", [inner, d])?, layer_linear("2", [d, inner])?);
-        let orders = take(&format!("gnns.{number}.edge_embedding1.weight"), &[N_BOND_ORDERS, d])?.to_f32();
-        let directions = take(&format!("gnns.{number}.edge_embedding2.weight"), &[N_BOND_DIRECTIONS, d])?.to_f32();
+        let (up, down) = (load("mlp.0", [inner, d])?, load("mlp.2", [d, inner])?);
+        let orders = gnn.take("edge_embedding1.weight", &[N_BOND_ORDERS, d])?.to_f32();
+        let directions = gnn.take("edge_embedding2.weight", &[N_BOND_DIRECTIONS, d])?.to_f32();
         let sum = |(order, direction): (&[f32], &[f32])| -> Vec<f32> {
             order.iter().zip(direction).map(|(a, b)| a + b).collect()
         };
         let pairs = orders.chunks(d).flat_map(|order| directions.chunks(d).map(move |direction| (order, direction)));
         let edges: Vec<f32> = pairs.flat_map(sum).collect();
-        let mut norm = |part: &str| Ok(take(&format!("batch_norms.{number}.{part}"), &[d])?.to_f32());
-        let (gamma, beta) = (norm("weight")?, norm("bias")?);
-        let (mean, variance) = (norm("running_mean")?, norm("running_var")?);
-        let scale = |(&gamma, &variance): (&f32, &f32)| (f64::from(gamma) / (f64::from(variance) + EPSILON).sqrt()) as f32;
+        let column = |part: &str| norm.take(part, &[d]).map(|tensor| tensor.to_f32());
+        let (gamma, beta) = (column("weight")?, column("bias")?);
+        let (mean, variance) = (column("running_mean")?, column("running_var")?);
+        let scale =
+            |(&gamma, &variance): (&f32, &f32)| (f64::from(gamma) / (f64::from(variance) + EPSILON).sqrt()) as f32;
         let scale: Vec<f32> = gamma.iter().zip(&variance).map(scale).collect();
-        Ok(Self { edges: on_device(&edges)?, up, down, norm: on_device(&[mean, scale, beta].concat())? })
+        Ok(Self { edges: backend.uploaded(&edges)?, up, down, norm: backend.uploaded(&[mean, scale, beta].concat())? })
     }
 }

@@ -1,33 +1,64 @@
 //! The network by a naive one in f64, alone and in company, and what it refuses.
 
+use safetensors::tensor::TensorView;
+
 use super::batch::{N_ATOM_TYPES, N_BOND_DIRECTIONS, N_BOND_ORDERS, N_CHIRALITIES, SELF_LOOP};
 use super::*;
 use crate::backend::Cpu;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::mol::{Atom, Bond, BondDirection, BondOrder, Chirality, Molecule};
 use crate::ops::Backend;
 use crate::ops::linear::Precision;
-use crate::weights::Tensor;
+use crate::weights::{Checkpoint, Scope};
 
 const CONFIG: GinConfig = GinConfig { n_layers: 3, d_model: 20 };
 
-/// A tensor that its name determines: values in [−0.5, 0.5), in [0.5, 1.5) for what a norm divides and multiplies by.
-fn tensor(name: &str, shape: &[usize]) -> Tensor {
+/// The numbers of a tensor, which its name determines: in [−0.5, 0.5), or in [0.5, 1.5) for what a norm divides and
+/// multiplies by.
+fn numbers(name: &str, len: usize) -> Vec<f32> {
     let mut state = name.bytes().fold(1u32, |state, byte| state.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    let shift = if name.ends_with("running_var") || name.contains("norms") && name.ends_with("weight") { 1.0 } else { 0.0 };
+    let is_scale = name.ends_with("running_var") || name.contains("norms") && name.ends_with("weight");
     let next = |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 24) as f32 - 0.5 + shift
+        (state >> 8) as f32 / (1 << 24) as f32 - if is_scale { -0.5 } else { 0.5 }
     };
-    Tensor::from_f32(name, shape, (0..shape.iter().product()).map(next).collect())
+    (0..len).map(next).collect()
 }
 
 fn wide(name: &str, shape: &[usize]) -> Vec<f64> {
-    tensor(name, shape).to_f32().into_iter().map(f64::from).collect()
+    numbers(name, shape.iter().product()).into_iter().map(f64::from).collect()
 }
 
 fn network<B: Backend>(backend: &B, config: GinConfig) -> Gin<B> {
-    Gin::load(backend, config, Precision::F32, |name, shape| Ok(tensor(name, shape))).unwrap()
+    let (d, inner) = (config.d_model, config.d_inner());
+    let mut shapes = vec![("x_embedding1.weight".to_owned(), vec![120, d])];
+    shapes.push(("x_embedding2.weight".to_owned(), vec![3, d]));
+    for l in 0..config.n_layers {
+        let mut add = |name: &str, shape: &[usize]| shapes.push((name.replace('#', &l.to_string()), shape.to_vec()));
+        add("gnns.#.mlp.0.weight", &[inner, d]);
+        add("gnns.#.mlp.0.bias", &[inner]);
+        add("gnns.#.mlp.2.weight", &[d, inner]);
+        add("gnns.#.mlp.2.bias", &[d]);
+        add("gnns.#.edge_embedding1.weight", &[6, d]);
+        add("gnns.#.edge_embedding2.weight", &[3, d]);
+        for part in ["weight", "bias", "running_mean", "running_var"] {
+            add(&format!("batch_norms.#.{part}"), &[d]);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let bytes = |(name, shape): &(String, Vec<usize>)| -> Vec<u8> {
+        numbers(name, shape.iter().product()).into_iter().flat_map(f32::to_le_bytes).collect()
+    };
+    let bytes: Vec<_> = shapes.iter().map(bytes).collect();
+    let views = shapes.iter().zip(&bytes).map(|((name, shape), bytes)| {
+        (name.as_str(), TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    let scope = Scope::new(Checkpoint::open(&path).unwrap());
+    let gin = Gin::load(backend, config, &scope, Precision::F32).unwrap();
+    assert!(scope.unused().is_empty());
+    gin
 }
 
 /// A chain of `n` atoms closed to a ring where `ring`, elements, tags, orders and directions by turns.
@@ -57,9 +88,9 @@ fn molecule(n: usize, ring: bool, turn: usize) -> Molecule {
 
 fn states<B: Backend>(backend: &B, gin: &Gin<B>, molecules: &[Molecule]) -> Vec<Vec<f32>> {
     let batch = MoleculeBatch::new(molecules).unwrap();
-    let mut work = GinWorkspace::new(backend, gin.config(), batch.n_atoms()).unwrap();
+    let mut work = gin.workspace(backend).unwrap();
     gin.forward(backend, &batch, &mut work).unwrap();
-    let states = work.download(backend, batch.n_atoms()).unwrap();
+    let states = work.download(backend, gin.config(), batch.n_atoms()).unwrap();
     let d = gin.config().d_model;
     batch.molecules().map(|atoms| states[atoms.start * d..atoms.end * d].to_vec()).collect()
 }
@@ -69,7 +100,8 @@ fn naive(molecule: &Molecule) -> Vec<f64> {
     let (d, n_layers) = (CONFIG.d_model, CONFIG.n_layers);
     let row = |table: &[f64], i: usize| table[i * d..(i + 1) * d].to_vec();
     let add = |a: &mut [f64], b: &[f64]| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-    let (types, tags) = (wide("x_embedding1.weight", &[N_ATOM_TYPES, d]), wide("x_embedding2.weight", &[N_CHIRALITIES, d]));
+    let (types, tags) =
+        (wide("x_embedding1.weight", &[N_ATOM_TYPES, d]), wide("x_embedding2.weight", &[N_CHIRALITIES, d]));
     let mut h: Vec<Vec<f64>> = Vec::new();
     for atom in &molecule.atoms {
         let mut state = row(&types, usize::from(atom.atomic_number) - 1);
@@ -134,15 +166,16 @@ fn a_molecule_is_the_same_in_any_company<B: Backend>(backend: &B) {
     assert!(states(backend, &gin, &reversed).iter().rev().eq(&together));
 }
 
-fn what_is_no_batch_is_refused<B: Backend>(backend: &B) {
+fn a_workspace_serves_batches_of_any_size<B: Backend>(backend: &B) {
     let gin = network(backend, CONFIG);
-    let batch = MoleculeBatch::new(&[molecule(3, false, 0)]).unwrap();
-    let mut small = GinWorkspace::new(backend, &CONFIG, 2).unwrap();
-    assert!(matches!(gin.forward(backend, &batch, &mut small), Err(Error::Shape { .. })));
-    let mut other = GinWorkspace::new(backend, &GinConfig { d_model: 4, ..CONFIG }, 9).unwrap();
-    assert!(matches!(gin.forward(backend, &batch, &mut other), Err(Error::Shape { .. })));
-    let nothing = MoleculeBatch::new(&[]).unwrap();
-    assert!(states(backend, &gin, &[]).is_empty() && nothing.n_atoms() == 0);
+    let mut work = gin.workspace(backend).unwrap();
+    for n in [3, 20, 0, 5] {
+        let molecules: Vec<Molecule> = (n > 0).then(|| molecule(n, false, 0)).into_iter().collect();
+        let batch = MoleculeBatch::new(&molecules).unwrap();
+        gin.forward(backend, &batch, &mut work).unwrap();
+        let found = work.download(backend, gin.config(), batch.n_atoms()).unwrap();
+        assert_eq!(found, states(backend, &gin, &molecules).concat());
+    }
 }
 
 #[test]
@@ -150,7 +183,7 @@ fn cpu() {
     for backend in [Cpu::single(), Cpu::with_threads(2)] {
         as_the_definition(&backend);
         a_molecule_is_the_same_in_any_company(&backend);
-        what_is_no_batch_is_refused(&backend);
+        a_workspace_serves_batches_of_any_size(&backend);
     }
 }
 
@@ -169,9 +202,8 @@ fn a_molecule_without_atoms_or_with_foreign_ones_is_refused() {
 
 #[test]
 fn sizes_that_make_no_network_are_refused() {
-    let take = |name: &str, shape: &[usize]| -> Result<Tensor> { Ok(tensor(name, shape)) };
     for config in [GinConfig { n_layers: 0, ..CONFIG }, GinConfig { d_model: 0, ..CONFIG }] {
-        assert!(matches!(Gin::load(&Cpu::single(), config, Precision::F32, take), Err(Error::Data { .. })));
+        assert!(matches!(config.check(), Err(Error::Data { .. })));
     }
     assert_eq!(GinConfig::default(), GinConfig { n_layers: 5, d_model: 300 });
 }

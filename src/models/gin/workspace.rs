@@ -1,13 +1,14 @@
-//! Memory of the activations, allocated once per batch size.
+//! Memory that a forward pass works in.
 
+use super::batch::{MoleculeBatch, N_KINDS};
 use super::config::GinConfig;
-use crate::backend::Memory;
-use crate::error::{Error, Result};
+use crate::backend::{Matrix, Memory};
+use crate::error::Result;
+use crate::ops::gin_aggregate::Graph;
 
-/// Activations of one batch of at most `capacity` atoms.
+/// Buffers of one pass, as large as the largest batch so far; reused from batch to batch.
 pub struct GinWorkspace<B: Memory> {
-    capacity: usize,
-    d_model: usize,
+    n_atoms: usize,
     /// States of the atoms `[n_atoms, d_model]`.
     pub(super) states: B::Buffer<f32>,
     /// What each atom hears `[n_atoms, d_model]`.
@@ -17,39 +18,42 @@ pub struct GinWorkspace<B: Memory> {
 }
 
 impl<B: Memory> GinWorkspace<B> {
-    /// Memory for batches of at most `capacity` atoms.
-    ///
-    /// # Errors
-    /// When the device has no memory left.
-    pub fn new(backend: &B, config: &GinConfig, capacity: usize) -> Result<Self> {
-        Ok(Self {
-            capacity,
-            d_model: config.d_model,
-            states: backend.zeros(capacity * config.d_model)?,
-            messages: backend.zeros(capacity * config.d_model)?,
-            inner: backend.zeros(capacity * config.d_inner())?,
-        })
+    /// Buffers for no atom: the first batch makes them.
+    pub(super) fn new(backend: &B) -> Result<Self> {
+        Ok(Self { n_atoms: 0, states: backend.zeros(0)?, messages: backend.zeros(0)?, inner: backend.zeros(0)? })
     }
 
-    /// Copies the states of the first `n_atoms` atoms to the host, `[n_atoms, d_model]`.
+    /// Takes a batch in: makes room, uploads the atoms' first states, and the graph.
+    pub(super) fn admit(
+        &mut self,
+        backend: &B,
+        config: &GinConfig,
+        batch: &MoleculeBatch,
+        states: &[f32],
+    ) -> Result<Graph<B>> {
+        let n = batch.n_atoms();
+        if n > self.n_atoms {
+            self.states = backend.zeros(n * config.d_model)?;
+            self.messages = backend.zeros(n * config.d_model)?;
+            self.inner = backend.zeros(n * config.d_inner())?;
+            self.n_atoms = n;
+        }
+        backend.upload(states, backend.view_mut(&mut self.states, 0..states.len()))?;
+        Graph::new(backend, &batch.offsets, &batch.sources, &batch.kinds, N_KINDS)
+    }
+
+    /// The states of a batch of `n_atoms` after [`Gin::forward`](super::Gin::forward), `[n_atoms, d_model]`.
+    pub fn states(&self, backend: &B, config: &GinConfig, n_atoms: usize) -> Matrix<'_, B, f32> {
+        Matrix::of(backend, &self.states, n_atoms, config.d_model)
+    }
+
+    /// The same on the host.
     ///
     /// # Errors
     /// When the copy fails.
-    pub fn download(&self, backend: &B, n_atoms: usize) -> Result<Vec<f32>> {
-        let mut host = vec![0.0; n_atoms * self.d_model];
-        backend.download(backend.view(&self.states, 0..host.len()), &mut host)?;
+    pub fn download(&self, backend: &B, config: &GinConfig, n_atoms: usize) -> Result<Vec<f32>> {
+        let mut host = vec![0.0; n_atoms * config.d_model];
+        backend.download(self.states(backend, config, n_atoms).view, &mut host)?;
         Ok(host)
-    }
-
-    /// The check at the network's door.
-    pub(super) fn expect(&self, config: &GinConfig, n_atoms: usize) -> Result<()> {
-        if self.d_model == config.d_model && n_atoms <= self.capacity {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            op: "gin",
-            expected: format!("at most {} atoms of width {}", self.capacity, self.d_model),
-            found: format!("{n_atoms} of width {}", config.d_model),
-        })
     }
 }

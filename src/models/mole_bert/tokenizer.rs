@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::backend::Isa;
 use crate::error::Result;
 use crate::mol::Molecule;
-use crate::weights::Tensor;
+use crate::weights::Scope;
 
 /// Vectors of the codebook.
 pub const N_CODES: usize = 512;
@@ -19,12 +20,12 @@ pub struct Codebook {
 }
 
 impl Codebook {
-    /// Takes the codebook, `take(name, shape)` being the tensor of that name.
+    /// Takes the tensor `codebook.weight [512, d_model]`.
     ///
     /// # Errors
-    /// Those of `take`.
-    pub fn load(d_model: usize, take: impl FnOnce(&str, &[usize]) -> Result<Tensor>) -> Result<Self> {
-        Ok(Self { d_model, vectors: take("codebook.weight", &[N_CODES, d_model])?.to_f32() })
+    /// When it is absent or of another shape.
+    pub fn load(d_model: usize, scope: &Scope) -> Result<Self> {
+        Ok(Self { d_model, vectors: scope.take("codebook.weight", &[N_CODES, d_model])?.to_f32() })
     }
 
     /// The code of each atom of `molecule` by its `states [n_atoms, d_model]`: the vector at the smallest distance within
@@ -36,7 +37,7 @@ impl Codebook {
     }
 
     fn nearest(&self, part: Range<u16>, state: &[f32]) -> u16 {
-        pulp::Arch::new().dispatch(|| {
+        Isa::detect().dispatch(|| {
             let vectors = self.vectors.chunks_exact(self.d_model).skip(usize::from(part.start));
             let (mut nearest, mut least) = (part.start, f32::INFINITY);
             for (code, vector) in part.zip(vectors) {
@@ -95,8 +96,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod unit {
     use super::*;
-    use crate::mol::Atom;
-    use crate::mol::Chirality;
+    use crate::mol::{Atom, Chirality};
 
     fn atom(atomic_number: u8) -> Atom {
         Atom {
@@ -113,9 +113,10 @@ mod unit {
     #[test]
     fn the_nearest_of_the_elements_part_and_the_first_of_equals() {
         // Vector i is (i, 0, …) of width 19, but 41 is a copy of 40.
-        let mut vectors: Vec<f32> = (0..N_CODES * 19).map(|i| if i % 19 == 0 { (i / 19) as f32 } else { 0.0 }).collect();
+        let mut vectors: Vec<f32> =
+            (0..N_CODES * 19).map(|i| if i % 19 == 0 { (i / 19) as f32 } else { 0.0 }).collect();
         vectors[41 * 19] = 40.0;
-        let codebook = Codebook::load(19, |name, shape| Ok(Tensor::from_f32(name, shape, vectors))).unwrap();
+        let codebook = Codebook { d_model: 19, vectors };
         let at = |elements: &[u8], x: f32| {
             let molecule = Molecule { atoms: elements.iter().map(|&z| atom(z)).collect(), bonds: Vec::new() };
             let mut state = vec![0.0; 19];

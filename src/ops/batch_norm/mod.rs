@@ -42,16 +42,11 @@ pub fn batch_norm<B: BatchNorm, T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Cpu;
+    use crate::backend::{Cpu, Isa};
 
     fn run<B: BatchNorm, T: Real>(backend: &B, y: &[T], statistics: &[T], relu: bool) -> Vec<T> {
         let cols = statistics.len() / STATISTICS;
-        let on_device = |host: &[T]| {
-            let mut buffer = backend.zeros(host.len()).unwrap();
-            backend.upload(host, backend.view_mut(&mut buffer, 0..host.len())).unwrap();
-            buffer
-        };
-        let (mut out, statistics) = (on_device(y), on_device(statistics));
+        let (mut out, statistics) = (backend.uploaded(y).unwrap(), backend.uploaded(statistics).unwrap());
         let out_matrix = MatrixMut::of(backend, &mut out, y.len() / cols, cols);
         batch_norm(backend, out_matrix, Matrix::of(backend, &statistics, STATISTICS, cols), relu).unwrap();
         let mut host = y.to_vec();
@@ -89,7 +84,7 @@ mod tests {
 
     #[test]
     fn cpu() {
-        for backend in [Cpu::single(), Cpu::with_threads(2)] {
+        for backend in Isa::available().map(|isa| Cpu { threads: 1, isa }) {
             by_hand(&backend);
             random_rows(&backend);
             other_widths_are_refused(&backend);

@@ -24,7 +24,7 @@ impl GinAggregate for Cpu {
             return Ok(());
         }
         let block = |(i, y): (usize, &mut [T])| {
-            pulp::Arch::new().dispatch(|| nodes(cols, &graph, self_loop, i * BLOCK_NODES, h, kinds, y));
+            self.isa.dispatch(|| nodes(cols, &graph, self_loop, i * BLOCK_NODES, h, kinds, y));
         };
         if self.threads > 1 && y.len() > BLOCK_NODES * cols {
             y.par_chunks_mut(BLOCK_NODES * cols).enumerate().for_each(block);

@@ -43,18 +43,13 @@ impl<B: Memory> Graph<B> {
             let found = format!("{n_nodes} nodes, {} sources, {} kinds of edges", sources.len(), kinds.len());
             return Err(Error::Shape { op: "gin_aggregate", expected: (*expected).to_owned(), found });
         }
-        let on_device = |host: &[u32]| -> Result<B::Buffer<u32>> {
-            let mut buffer = backend.zeros(host.len())?;
-            backend.upload(host, backend.view_mut(&mut buffer, 0..host.len()))?;
-            Ok(buffer)
-        };
         Ok(Self {
             n_nodes,
             n_edges: sources.len(),
             n_kinds,
-            offsets: on_device(offsets)?,
-            sources: on_device(sources)?,
-            kinds: on_device(kinds)?,
+            offsets: backend.uploaded(offsets)?,
+            sources: backend.uploaded(sources)?,
+            kinds: backend.uploaded(kinds)?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Written over any backend; each `#[test]` names one.
 
 use super::*;
-use crate::backend::Cpu;
+use crate::backend::{Cpu, Isa};
 
 /// Edges `(source, target, kind)` compressed by target, in the order given.
 fn compress(n_nodes: usize, edges: &[(u32, u32, u32)]) -> [Vec<u32>; 3] {
@@ -22,12 +22,8 @@ fn run<B: GinAggregate, T: Real>(
     let (n_nodes, n_kinds) = (h.len() / cols, kinds.len() / cols);
     let [offsets, sources, codes] = compress(n_nodes, edges);
     let graph = Graph::new(backend, &offsets, &sources, &codes, n_kinds).unwrap();
-    let on_device = |host: &[T]| {
-        let mut buffer = backend.zeros(host.len()).unwrap();
-        backend.upload(host, backend.view_mut(&mut buffer, 0..host.len())).unwrap();
-        buffer
-    };
-    let (h, kinds, mut y) = (on_device(h), on_device(kinds), on_device(&vec![T::from_f64(9.0); h.len()]));
+    let mut y = backend.uploaded(&vec![T::from_f64(9.0); h.len()]).unwrap();
+    let (h, kinds) = (backend.uploaded(h).unwrap(), backend.uploaded(kinds).unwrap());
     gin_aggregate(
         backend,
         &graph,
@@ -46,7 +42,8 @@ fn by_hand<B: GinAggregate>(backend: &B) {
     // Node 2 hears 0 by kind 0 and 1 by kind 1, node 0 hears 2 twice, node 1 nobody; kind 2 is the self loop.
     let edges = [(0, 2, 0), (2, 0, 1), (1, 2, 1), (2, 0, 1)];
     let (h, kinds) = ([1.0, 2.0, 10.0, 20.0, 100.0, 200.0], [0.25, 0.5, 1.0, 2.0, 3.0, 4.0]);
-    let expected = [1.0 + 3.0 + 2.0 * 101.0, 2.0 + 4.0 + 2.0 * 202.0, 13.0, 24.0, 103.0 + 1.25 + 11.0, 204.0 + 2.5 + 22.0];
+    let expected =
+        [1.0 + 3.0 + 2.0 * 101.0, 2.0 + 4.0 + 2.0 * 202.0, 13.0, 24.0, 103.0 + 1.25 + 11.0, 204.0 + 2.5 + 22.0];
     assert_eq!(run(backend, 2, &edges, 2, &h.map(|x| x as f32), &kinds.map(|x| x as f32)), expected.map(|x| x as f32));
     assert_eq!(run(backend, 2, &edges, 2, &h, &kinds), expected);
     assert_eq!(run(backend, 2, &[], 0, &h[..2], &kinds), [1.25, 2.5]);
@@ -127,7 +124,7 @@ fn what_does_not_fit_is_refused<B: GinAggregate>(backend: &B) {
 
 #[test]
 fn cpu() {
-    for backend in [Cpu::single(), Cpu::with_threads(2)] {
+    for backend in Isa::available().flat_map(|isa| [1, 2].map(|threads| Cpu { threads, isa })) {
         by_hand(&backend);
         random_graphs(&backend);
         a_graph_sounds_the_same_in_company(&backend);

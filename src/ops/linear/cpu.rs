@@ -1,8 +1,9 @@
 //! CPU twin.
 
 use super::finish::Finish;
+use super::int8::{self, Int8Weights};
 use super::panels::Branches;
-use super::product::product;
+use super::product::product as product_f32;
 use super::{Epilogue, Linear, LinearTensors, LinearWeights, Precision};
 use crate::backend::Cpu;
 use crate::error::Result;
@@ -14,6 +15,8 @@ pub struct CpuWeights {
     branches: Branches,
     biases: Vec<Vec<f32>>,
     beta: Option<f32>,
+    /// Of [`Precision::Int8`].
+    quantized: Option<Int8Weights>,
 }
 
 impl LinearWeights for CpuWeights {
@@ -31,7 +34,7 @@ impl LinearWeights for CpuWeights {
 impl Linear for Cpu {
     type Weights = CpuWeights;
 
-    fn load_linear(&self, tensors: LinearTensors<'_>, _precision: Precision) -> Result<CpuWeights> {
+    fn load_linear(&self, tensors: LinearTensors<'_>, precision: Precision) -> Result<CpuWeights> {
         let (tensors, biases, beta) = match tensors {
             LinearTensors::Stacked { weights, biases } => {
                 (vec![weights.to_vec()], vec![biases.iter().flat_map(Tensor::to_f32).collect()], None)
@@ -44,7 +47,12 @@ impl Linear for Cpu {
         };
         let d_out = tensors[0].iter().map(|tensor| tensor.shape()[0]).sum();
         let d_in = tensors[0].first().map_or(0, |tensor| tensor.shape()[1]);
-        Ok(CpuWeights { branches: Branches { tensors, d_in, d_out }, biases, beta })
+        let branches = Branches { tensors, d_in, d_out };
+        let quantized = match precision {
+            Precision::F32 => None,
+            Precision::Int8 => Some(Int8Weights::new(self.isa, &branches)?),
+        };
+        Ok(CpuWeights { branches, biases, beta, quantized })
     }
 
     fn linear_raw(
@@ -56,7 +64,10 @@ impl Linear for Cpu {
         y: &mut [f32],
     ) -> Result<()> {
         let finish = Finish { biases: &weights.biases, epilogue, beta: weights.beta.unwrap_or(1.0) };
-        product(self, n_rows, x, &weights.branches, finish, y);
+        match &weights.quantized {
+            None => product_f32(self, n_rows, x, &weights.branches, finish, y),
+            Some(quantized) => int8::product(self, n_rows, x, quantized, finish, y),
+        }
         Ok(())
     }
 }

@@ -8,7 +8,6 @@ use std::marker::PhantomData;
 use pulp::Simd;
 
 use super::Epilogue;
-use super::panels::Branches;
 use crate::ops::elementwise::{gelu, swish};
 
 /// Bias and epilogue of a layer.
@@ -56,22 +55,22 @@ impl<'a> Output<'a> {
 }
 
 impl Finish<'_> {
-    /// Finishes the sums `z [rows, N]` of `panel`, rows from `first_row` on.
+    /// Finishes the sums `z [rows, columns]` of `panel`, whose rows begin at `first_row`. Each branch has an equal part
+    /// of the columns.
     #[inline(always)]
-    pub(super) fn tile<S: Simd, const N: usize>(
+    pub(super) fn tile<S: Simd>(
         self,
         simd: S,
-        z: &[[S::f32s; N]],
-        weights: &Branches,
+        z: &[f32],
+        columns: usize,
         panel: usize,
         first_row: usize,
         output: Output<'_>,
     ) {
-        let lanes = S::F32_LANES;
-        let own = N / weights.tensors.len();
-        for v in 0..own {
-            let (_, column) = weights.place(panel, v, lanes, N);
-            let len = weights.d_out.saturating_sub(column).min(lanes);
+        let own = if self.epilogue == Epilogue::SwiGlu { columns / 2 } else { columns };
+        for at in (0..own).step_by(S::F32_LANES) {
+            let column = panel * own + at;
+            let len = output.width.saturating_sub(column).min(S::F32_LANES);
             if len == 0 {
                 return;
             }
@@ -80,17 +79,21 @@ impl Finish<'_> {
                 None => simd.splat_f32s(0.0),
             };
             let (bias_0, bias_1) = (bias(0), bias(1));
-            for (i, z) in z.iter().enumerate() {
+            for (i, z) in z.chunks_exact(columns).enumerate() {
                 let y = output.part(first_row + i, column, len);
-                let sum = simd.add_f32s(z[v], bias_0);
+                let sum = simd.add_f32s(simd.partial_load_f32s(&z[at..at + S::F32_LANES]), bias_0);
                 let value = match self.epilogue {
                     Epilogue::Store => sum,
                     Epilogue::Add => simd.add_f32s(simd.partial_load_f32s(y), sum),
                     Epilogue::Gelu => gelu(simd, sum),
-                    Epilogue::Relu => simd.max_f32s(sum, simd.splat_f32s(0.0)),
+                    Epilogue::Relu => {
+                        // A comparison with NaN is false, so NaN passes.
+                        let zero = simd.splat_f32s(0.0);
+                        simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum)
+                    }
                     Epilogue::SwiGlu => {
-                        let gate = simd.add_f32s(z[(v + own) % N], bias_1);
-                        simd.mul_f32s(swish(simd, self.beta, sum), gate)
+                        let gate = simd.partial_load_f32s(&z[own + at..own + at + S::F32_LANES]);
+                        simd.mul_f32s(swish(simd, self.beta, sum), simd.add_f32s(gate, bias_1))
                     }
                 };
                 simd.partial_store_f32s(y, value);

@@ -2,8 +2,10 @@
 
 mod cpu;
 mod finish;
+mod int8;
 mod panels;
 mod product;
+mod split;
 #[cfg(test)]
 mod tests;
 mod tile;

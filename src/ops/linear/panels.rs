@@ -3,16 +3,11 @@
 // The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
 #![allow(clippy::inline_always)]
 
-use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
 
+use super::split::Line;
 use super::turn::{turn, widen};
 use crate::weights::{Tensor, Values};
-
-/// A cache line of numbers.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Line(pub [f32; 16]);
 
 /// Terms that are converted before they are turned: 16 rows of them fill a quarter of a first-level cache.
 const TURN: usize = 128;
@@ -30,7 +25,7 @@ pub(super) struct Branches {
 
 impl Branches {
     /// The weights of output `column` of `branch`.
-    fn row(&self, branch: usize, mut column: usize) -> Row<'_> {
+    pub(super) fn row(&self, branch: usize, mut column: usize) -> Row<'_> {
         for tensor in &self.tensors[branch] {
             let rows = tensor.shape()[0];
             if column < rows {
@@ -46,21 +41,16 @@ impl Branches {
         Values::F32(&[])
     }
 
-    /// Branch and first output of vector `vector` of `panel`: the vectors of a panel are shared out evenly among the
-    /// branches, so that a tile holds the same outputs of each.
-    pub(super) fn place(&self, panel: usize, vector: usize, lanes: usize, vectors: usize) -> (usize, usize) {
-        let own = vectors / self.tensors.len();
-        (vector / own, (panel * own + vector % own) * lanes)
-    }
-
-    /// Writes `panel`, `[d_in, vectors · lanes]`; columns beyond the last output are 0.
+    /// Writes `panel`, `[d_in, vectors · lanes]`, each branch an equal part of the columns, so that a tile holds the same
+    /// outputs of each; columns beyond the last output are 0.
     #[inline(always)]
     pub(super) fn pack<S: Simd>(&self, simd: S, panel: usize, vectors: usize, out: &mut [f32]) {
         let lanes = S::F32_LANES;
+        let own = vectors / self.tensors.len();
         let mut scratch = [Line([0.0; 16]); TURN];
         let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch);
         for vector in 0..vectors {
-            let (branch, first) = self.place(panel, vector, lanes, vectors);
+            let (branch, first) = (vector / own, (panel * own + vector % own) * lanes);
             let rows: [Row<'_>; 16] = std::array::from_fn(|lane| {
                 if lane < lanes && first + lane < self.d_out {
                     self.row(branch, first + lane)

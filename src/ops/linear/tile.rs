@@ -11,20 +11,13 @@ use pulp::Simd;
 pub(super) const BLOCK: usize = 256;
 /// Most rows of a tile.
 pub(super) const MOST_ROWS: usize = 14;
+/// Most columns of a panel.
+pub(super) const MOST_COLUMNS: usize = 32;
 
-/// The rows that fill the registers with sums.
-pub(super) const fn tile_rows(lanes: usize) -> usize {
-    match lanes {
-        16 => 14,
-        4 | 8 => 6,
-        _ => 4,
-    }
-}
-
-/// The sums `z [rows, N]` (vectors) of `rows` rows `a [d_in, rows]` with the panel `b [d_in, N vectors]`.
+/// The sums `z [rows, N vectors]` of `rows` rows `a [d_in, rows]` with the panel `b [d_in, N vectors]`.
 #[inline(always)]
-pub(super) fn sums<S: Simd, const N: usize>(simd: S, rows: usize, a: &[f32], b: &[f32], z: &mut [[S::f32s; N]]) {
-    z.fill([simd.splat_f32s(0.0); N]);
+pub(super) fn sums<S: Simd, const N: usize>(simd: S, rows: usize, a: &[f32], b: &[f32], z: &mut [f32]) {
+    z.fill(0.0);
     let wide = S::F32_LANES == 16;
     let six = S::F32_LANES >= 4;
     match rows {
@@ -42,13 +35,14 @@ pub(super) fn sums<S: Simd, const N: usize>(simd: S, rows: usize, a: &[f32], b: 
         12 if wide => tile::<S, 12, N>(simd, a, b, z),
         13 if wide => tile::<S, 13, N>(simd, a, b, z),
         14 if wide => tile::<S, 14, N>(simd, a, b, z),
-        _ => unreachable!("rows are split by tile_rows"),
+        _ => unreachable!("the shape of the tiles"),
     }
 }
 
 #[inline(always)]
-fn tile<S: Simd, const M: usize, const N: usize>(simd: S, a: &[f32], b: &[f32], z: &mut [[S::f32s; N]]) {
+fn tile<S: Simd, const M: usize, const N: usize>(simd: S, a: &[f32], b: &[f32], z: &mut [f32]) {
     let (a, b) = (a.as_chunks::<M>().0, S::as_simd_f32s(b).0.as_chunks::<N>().0);
+    let z = S::as_mut_simd_f32s(z).0.as_chunks_mut::<N>().0;
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         for (a, b) in a.iter().zip(b) {
