@@ -4,9 +4,13 @@
 mod golden;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use biollmnet::backend::{Cpu, Memory};
+use biollmnet::data::VectorSource;
+use biollmnet::embed::store::{ResidueStore, Store};
 use biollmnet::models::backbone::{Backbone, ImportOptions, import};
 use biollmnet::models::encoder::{Encoder, EncoderConfig};
 use biollmnet::ops::linear::Precision;
@@ -94,6 +98,21 @@ fn shared_encoders_agree() {
     }
 }
 
+#[test]
+fn embed_agrees_on_committed_sequences() {
+    for case in &COMMITTED {
+        embed(case, &golden::committed());
+    }
+}
+
+#[test]
+fn embed_agrees_on_shared_sequences() {
+    let Some(folder) = golden::shared() else { return };
+    for case in &SHARED {
+        embed(case, &folder);
+    }
+}
+
 /// A line of a token file: the sequence, and its ids in each vocabulary.
 #[derive(Deserialize)]
 struct Tokens {
@@ -145,6 +164,63 @@ fn open(case: &Case, folder: &Path, temporary: &Path) -> Backbone {
     let options = ImportOptions { heads: case.heads, ..ImportOptions::default() };
     import(&checkpoint, &options, &out, &Silent).unwrap();
     Backbone::open(&out).unwrap()
+}
+
+/// Runs the program on the sequences that are letters only: upper case, none that the reference reads another way.
+#[track_caller]
+fn embed(case: &Case, folder: &Path) {
+    let temporary = tempfile::tempdir().unwrap();
+    let at = |name: &str| temporary.path().join(name);
+    let tokens: BTreeMap<String, Tokens> = golden::json(&folder.join(format!("{}_tokens.json", case.tokens)));
+    // The protein reference makes one token of a run of unknown letters.
+    let merged: &[char] = if case.tokens == "protein" { &['J'] } else { &[] };
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_uppercase()) && !text.contains(merged);
+    let mut fasta = String::new();
+    let mut names = Vec::new();
+    for (name, entry) in &tokens {
+        let text = entry.columns["sequence"].as_str().unwrap();
+        if plain(text) {
+            fasta += &format!(">{name}\n{text}\n");
+            names.push(name);
+        }
+    }
+    fs::write(at("in.fasta"), fasta).unwrap();
+    let checkpoint = folder.join(case.checkpoint);
+    let encoder = if checkpoint.is_dir() { checkpoint } else { at("backbone") };
+    open(case, folder, temporary.path());
+    let status = Command::new(env!("CARGO_BIN_EXE_biollmnet"))
+        .args(["embed", "--dtype", "f32", "--progress", "none", "--pooling", "cls,mean,mean-with-special,per-residue"])
+        .arg(at("in.fasta"))
+        .arg("--encoder")
+        .arg(&encoder)
+        .arg("--out")
+        .arg(at("store"))
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{}: {}", case.checkpoint, String::from_utf8_lossy(&status.stderr));
+
+    let expected = Expected::read(folder, case.expected);
+    let mut differences = Differences::of(&format!("embed, {}", case.checkpoint));
+    for what in POOLINGS {
+        let store = Store::open(at("store").join(what.replace('_', "-"))).unwrap();
+        let mut vector = vec![0.0; store.detail().dim];
+        for name in &names {
+            let row = store.lookup(name).and_then(|index| store.record(index).row).expect(name);
+            store.copy_row(row, &mut vector);
+            differences.compare(name, what, &vector, expected.get(name, what).unwrap(), POOLED);
+        }
+    }
+    let store = ResidueStore::open_residues(at("store").join("per-residue")).unwrap();
+    let d = store.detail().dim;
+    for name in names {
+        let Some(hidden) = expected.get(name, "hidden") else { continue };
+        let row = store.lookup(name).and_then(|index| store.record(index).row).expect(name);
+        let mut states = vec![0.0; store.n_states(row) * d];
+        store.copy_states(row, &mut states);
+        // Without the states of the special tokens.
+        differences.compare(name, "per-residue", &states, &hidden[d..hidden.len() - d], PER_TOKEN);
+    }
+    differences.report();
 }
 
 const POOLINGS: [&str; 3] = ["cls", "mean", "mean_with_special"];
