@@ -8,7 +8,7 @@ use biollmnet::backend::Cpu;
 use biollmnet::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
 use biollmnet::error::{Error, Result};
 use biollmnet::files::atomic::write_with_digest;
-use biollmnet::train::{Preset, TrainConfig, Trainer, Training};
+use biollmnet::train::{OutputStart, Preset, TrainConfig, Trainer, Training};
 use clap::{Args, ValueEnum};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -143,7 +143,8 @@ fn fusion(args: &BenchArgs) -> Result<Report> {
     let data = random_pairs(args);
     let network = config.fusion_config(&data);
     let rows: Vec<u32> = (0..args.pairs as u32).collect();
-    let training = Training { data: &data, rows: &rows, config: &config, epochs: 0, seed: 0, watch: None };
+    let start = OutputStart::Drawn;
+    let training = Training { data: &data, rows: &rows, config: &config, epochs: 0, seed: 0, start, watch: None };
     let backend = Cpu::all_threads();
     let mut trainer = Trainer::new(&backend, &training)?;
     for _ in 0..args.warmup {
