@@ -2,29 +2,36 @@
 
 use std::ops::Range;
 
-use super::{Element, Memory};
+use super::{Element, Isa, Memory};
 use crate::error::{Error, Result};
 
-/// The CPU with a number of threads per op.
+/// The CPU with a number of threads per op and an instruction set.
 ///
 /// One thread where many trainings run side by side, all threads where one training runs alone.
-/// Results do not depend on it.
+/// Results do not depend on the number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cpu {
     /// Threads that one op may use, at least 1.
     pub threads: usize,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
 }
 
 impl Cpu {
     /// One thread per op.
     #[must_use]
     pub fn single() -> Self {
-        Self { threads: 1 }
+        Self::with_threads(1)
+    }
+    /// At most `threads` threads per op, on the fastest instruction set.
+    #[must_use]
+    pub fn with_threads(threads: usize) -> Self {
+        Self { threads: threads.max(1), isa: Isa::detect() }
     }
     /// All threads of the pool for each op.
     #[must_use]
     pub fn all_threads() -> Self {
-        Self { threads: rayon::current_num_threads().max(1) }
+        Self::with_threads(rayon::current_num_threads())
     }
 }
 

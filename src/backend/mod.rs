@@ -5,12 +5,14 @@
 
 mod cpu;
 mod element;
+mod isa;
 mod matrix;
 
 use std::ops::Range;
 
 pub use cpu::Cpu;
 pub use element::{Element, Real};
+pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};
 
 use crate::error::Result;
@@ -34,6 +36,15 @@ pub trait Memory: Sized {
     /// # Errors
     /// When the lengths differ or the copy fails.
     fn upload<T: Element>(&self, host: &[T], view: Self::ViewMut<'_, T>) -> Result<()>;
+    /// A buffer of these numbers.
+    ///
+    /// # Errors
+    /// When the device has no memory left or the copy fails.
+    fn uploaded<T: Element>(&self, host: &[T]) -> Result<Self::Buffer<T>> {
+        let mut buffer = self.zeros(host.len())?;
+        self.upload(host, self.view_mut(&mut buffer, 0..host.len()))?;
+        Ok(buffer)
+    }
     /// Copies `view` into `host` of the same length.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
 //! `biollmnet doctor`: what is installed, found and fast on this machine.
 
-mod machine;
+pub(super) mod machine;
 
 use biollmnet::error::Result;
+use biollmnet::files::space::{Space, space_of};
 use clap::Args;
 use serde::Serialize;
 
-use self::machine::{Processor, Space};
+use self::machine::Processor;
 use super::output::{print, print_json};
 use super::reading::Reading;
 use super::{Context, Outcome};
@@ -53,7 +54,7 @@ pub fn run(_args: &DoctorArgs, context: &Context) -> Result<Outcome> {
         threads: context.threads,
         memory: machine::memory(),
         temp_folder: temp.display().to_string(),
-        temp_space: machine::space_of(&temp),
+        temp_space: space_of(&temp),
         cuda: "not part of this version: CPU only",
         quick_reading: Reading::take()?,
     };

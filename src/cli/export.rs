@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use biollmnet::embed::export::{ExportFormat, export};
-use biollmnet::embed::store::Store;
+use biollmnet::embed::export::{ExportFormat, export, export_residues};
+use biollmnet::embed::store::{Layout, ResidueStore, Store};
 use biollmnet::error::Result;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -16,8 +16,9 @@ use super::{Context, Outcome};
 pub struct ExportArgs {
     /// The store.
     store: PathBuf,
-    /// npy: the vectors as stored, and NAME.ids.tsv with the row of every record; parquet and csv: id and vector of
-    /// every accepted record, in input order.
+    /// npy: the vectors as stored, and NAME.ids.tsv with the row of every record (a store per residue: also
+    /// NAME.offsets.npy, where the states of each row begin and end); parquet and csv: id and vector of every accepted
+    /// record, in input order.
     #[arg(long, value_enum)]
     format: FormatFlag,
     /// The file to write [default: beside the store, STORE.npy, STORE.parquet or STORE.csv].
@@ -39,11 +40,15 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<Outcome> {
         FormatFlag::Parquet => ExportFormat::Parquet,
         FormatFlag::Csv => ExportFormat::Csv,
     };
-    let store = Store::open(&args.store)?;
+    let detail = Store::describe(&args.store)?;
     let out = args.out.clone().unwrap_or_else(|| beside(&args.store, format.suffix()));
-    let files = export(&store, format, &out, &*context.progress)?;
+    let files = if detail.layout == Layout::PerResidue.name() {
+        export_residues(&ResidueStore::open_residues(&args.store)?, format, &out, &*context.progress)?
+    } else {
+        export(&Store::open(&args.store)?, format, &out, &*context.progress)?
+    };
     if context.json {
-        print_json(&json!({ "files": files, "vectors": store.detail().vectors, "records": store.n_records() }))?;
+        print_json(&json!({ "files": files, "vectors": detail.vectors, "records": detail.records }))?;
     } else {
         for file in files {
             print(file.display().to_string())?;

@@ -10,7 +10,9 @@ mod embed;
 mod evaluate;
 mod evaluation_folder;
 mod export;
+mod import;
 mod import_vectors;
+mod init;
 mod man;
 mod output;
 mod pair_input;
@@ -44,6 +46,10 @@ pub struct Cli {
 enum Command {
     /// Do the whole job on a small synthetic example: embed, train, evaluate, predict, screen, report.
     Demo(demo::DemoArgs),
+    /// Turn a published checkpoint into a backbone folder, or into a fusion model.
+    Import(import::ImportArgs),
+    /// Write random weights of true size, for work on throughput.
+    Init(init::InitArgs),
     /// Turn sequences into an embedding store.
     Embed(embed::EmbedArgs),
     /// Train the fusion network on labelled pairs.
@@ -73,6 +79,8 @@ enum Command {
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
     match command {
         Command::Demo(args) => demo::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Init(args) => init::run(args, context),
         Command::Embed(args) => embed::run(args, context),
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),

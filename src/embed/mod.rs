@@ -1,10 +1,23 @@
-//! From sequences to vectors on disk: encoding, the embedding store, import and export.
+//! From sequences and molecules to vectors on disk: encoding, the embedding store, import and export.
 
+mod admission;
+pub mod backbone;
+mod destination;
+mod encoder;
 pub mod export;
 pub mod import;
 mod join;
+mod molecules;
 pub mod pipeline;
+mod pooling;
 pub mod store;
+mod vectors;
+mod weight_free;
 
+pub use encoder::{Measure, Prepared, ReadAhead, RecordEncoder, RecordKind, Refusal};
 pub use join::join;
+pub use molecules::{MoleculeEncoder, Molecules};
+pub use pooling::Pooling;
 pub use store::{Store, StoreWriter};
+pub use vectors::Vectors;
+pub use weight_free::WeightFree;

@@ -1,27 +1,23 @@
-//! From a FASTA file to a store: reading, encoding on all threads, writing in input order.
+//! From a file of records to stores: reading, encoding, writing in input order.
 
 use std::path::Path;
 use std::time::Instant;
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
-use serde_json::json;
 
-use super::store::{Detail, DigestOf, Dtype, Flags, NewRecord, Status, Store, StoreOptions, StoreSummary, StoreWriter};
-use crate::error::Result;
-use crate::features::SequenceEncoder;
-use crate::files::OutputFolder;
+use super::admission::Admitted;
+use super::destination::Destination;
+use super::encoder::{Measure, ReadAhead, RecordEncoder, RecordKind, Refusal};
+use super::pooling::Pooling;
+use super::store::{Detail, Dtype, NewRecord, StoreSummary, StoreWriter};
+use super::vectors::Vectors;
+use crate::error::{Error, Result};
 use crate::files::digest::digest_file;
 use crate::progress::{Progress, check_interrupt};
-use crate::seq::fasta::Reader;
-use crate::seq::{DIGEST_BYTES, SequenceRecord, digest};
+use crate::seq::{DIGEST_BYTES, SequenceRecord, fasta, smi};
 
-/// A chunk ends at this many records …
-const CHUNK_RECORDS: usize = 2048;
-/// … or this many letters: enough for every thread, and little memory.
-const CHUNK_LETTERS: usize = 4 << 20;
-
-/// What to do with letters outside the alphabet.
+/// What to do with letters outside the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnknownLetters {
     /// Count them; the encoder takes them as unknown.
@@ -39,6 +35,9 @@ pub enum LongSequences {
     Refuse,
     /// Encode the first letters only, and flag the record.
     Truncate,
+    /// Encode overlapping windows of that length, average them by residue, and flag the record. For encoders with a
+    /// [window](RecordEncoder::window) only.
+    Window,
 }
 
 /// How to embed.
@@ -46,7 +45,7 @@ pub enum LongSequences {
 pub struct EmbedOptions {
     /// Type of the stored numbers.
     pub dtype: Dtype,
-    /// What to do with letters outside the alphabet.
+    /// What to do with letters outside the vocabulary.
     pub unknown: UnknownLetters,
     /// Most letters of a sequence; `None` = no limit.
     pub max_length: Option<usize>,
@@ -58,174 +57,253 @@ pub struct EmbedOptions {
     pub force: bool,
 }
 
-/// What came of it.
+/// What came of it: a store for each pooling, in the order asked for, and the work that was done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Embedded {
-    /// The store is there already, of the same input, encoder and options.
-    UpToDate(Detail),
-    /// The store was written.
-    Written {
-        /// What is in it.
-        summary: StoreSummary,
-        /// Letters that were read.
-        letters: u64,
-        /// Letters among them that are outside the alphabet.
-        unknown: u64,
-        /// Time it took, writing included.
-        seconds: f64,
-    },
+pub struct Embedded {
+    /// The stores.
+    pub stores: Vec<Filled>,
+    /// The work; nothing where every store was there already.
+    pub work: Work,
 }
 
-/// Embeds `input` (a path, or `-` for standard input) into the store `out`.
+/// One store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filled {
+    /// It is there already, of the same input, encoder and options.
+    UpToDate(Detail),
+    /// It was written.
+    Written(StoreSummary),
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Work {
+    /// Letters that were read.
+    pub letters: u64,
+    /// Letters among them that the encoder does not know.
+    pub unknown: u64,
+    /// What was encoded, in the unit of the encoder's [`Measure`].
+    pub encoded: u64,
+    /// Time it took, writing included.
+    pub seconds: f64,
+}
+
+/// Embeds `input` (a path, or `-` for standard input) into the store `out`; where there are several `poolings`, each
+/// into its own store `out/<pooling>`.
 ///
-/// The same input gives the same bytes, whatever the number of threads. Memory: a few chunks, and what
-/// [`StoreWriter`] holds per record.
+/// The same input gives the same bytes, whatever the number of threads. Memory: what the encoder reads ahead, its
+/// vectors, and what [`StoreWriter`] holds per record.
 ///
 /// # Errors
-/// Those of [`Reader`], [`StoreWriter`] and the progress interrupt; nothing is left of the store then.
-pub fn embed(
+/// [`Error::Usage`] for a pooling or a policy that the encoder has not; those of the readers, of the encoder, of
+/// [`StoreWriter`], and the progress interrupt; nothing is left of a store then.
+pub fn embed<E: RecordEncoder>(
     input: &Path,
-    encoder: &dyn SequenceEncoder,
+    encoder: &mut E,
+    poolings: &[Pooling],
     options: EmbedOptions,
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
     let started = Instant::now();
-    let mut reader = Reader::open(input, encoder.alphabet())?;
+    refuse_unfit(encoder, poolings, options)?;
+    let mut records = Records::open(input, encoder.kind())?;
     // A pipe can be read once only: it has no digest, and what was made from it is never up to date.
     let input_digest = if input.is_file() { Some(digest_file(input)?.1) } else { None };
-    let store = StoreOptions {
-        encoder: encoder.identity(),
-        modality: encoder.alphabet().name().to_owned(),
-        dtype: options.dtype,
-        dim: encoder.dim(),
-        digest_of: DigestOf::Sequence,
-        origin: json!({
-            "input": input_digest,
-            "unknown": if options.unknown == UnknownLetters::Keep { "unk" } else { "error" },
-            "max_length": options.max_length,
-            "long": if options.long == LongSequences::Refuse { "error" } else { "truncate" },
-        }),
-        force: options.force,
-    };
-    if options.resume
-        && !options.force
-        && input_digest.is_some()
-        && let Some(detail) = finished(out, &store)?
-    {
-        return Ok(Embedded::UpToDate(detail));
-    }
-    let mut writer = StoreWriter::create(out, store)?;
-    let (mut letters, mut unknown) = (0, 0);
-    progress.begin("embed", "records", None);
-    let mut chunk = read_chunk(&mut reader)?;
-    while !chunk.is_empty() {
-        check_interrupt()?;
-        // The next chunk is read while this one is encoded.
-        let (next, done) =
-            rayon::join(|| read_chunk(&mut reader), || store_chunk(&chunk, encoder, options, &mut writer));
-        done?;
-        letters += chunk.iter().map(|record| record.sequence.len() as u64).sum::<u64>();
-        unknown += chunk.iter().map(|record| u64::from(record.unknown)).sum::<u64>();
-        progress.advance(chunk.len() as u64);
-        chunk = next?;
-    }
-    progress.finish();
-    let summary = writer.finish()?;
-    Ok(Embedded::Written { summary, letters, unknown, seconds: started.elapsed().as_secs_f64() })
-}
-
-/// The detail of the store at `out` when it is finished and made as `wanted`.
-fn finished(out: &Path, wanted: &StoreOptions) -> Result<Option<Detail>> {
-    OutputFolder::settle(out)?;
-    let Ok(store) = Store::open(out) else { return Ok(None) };
-    let found = store.detail();
-    let same = found.encoder == wanted.encoder && found.dtype == wanted.dtype && found.origin == wanted.origin;
-    Ok(same.then(|| found.clone()))
-}
-
-fn read_chunk(reader: &mut Reader) -> Result<Vec<SequenceRecord>> {
-    let mut chunk = Vec::new();
-    let mut letters = 0;
-    while chunk.len() < CHUNK_RECORDS && letters < CHUNK_LETTERS {
-        let Some(record) = reader.next() else { break };
-        let record = record?;
-        letters += record.sequence.len();
-        chunk.push(record);
-    }
-    Ok(chunk)
-}
-
-fn store_chunk(
-    chunk: &[SequenceRecord],
-    encoder: &dyn SequenceEncoder,
-    options: EmbedOptions,
-    writer: &mut StoreWriter,
-) -> Result<()> {
-    let admitted: Vec<_> = chunk.par_iter().map(|record| Admitted::new(record, options)).collect();
-    // Each sequence that is new to the store is encoded once; `slot` is its place among the new vectors.
-    let mut slots: FxHashMap<[u8; DIGEST_BYTES], usize> = FxHashMap::default();
-    let mut fresh = Vec::new();
-    for record in &admitted {
-        if record.refusal.is_none() && !writer.knows(record.digest) {
-            slots.entry(record.digest).or_insert_with(|| {
-                fresh.push(record.sequence);
-                fresh.len() - 1
-            });
-        }
-    }
-    let dim = encoder.dim();
-    let mut vectors = vec![0.0; fresh.len() * dim];
-    vectors.par_chunks_mut(dim).zip(&fresh).for_each(|(vector, sequence)| encoder.encode(sequence, vector));
-    for (record, admitted) in chunk.iter().zip(&admitted) {
-        let entry = NewRecord {
-            id: &record.id,
-            line: record.line,
-            digest: admitted.digest,
-            length: record.sequence.len() as u32,
-            unknown: record.unknown,
-            flags: admitted.flags,
-        };
-        if let Some((status, reason)) = &admitted.refusal {
-            writer.refuse(&entry, *status, reason)?;
+    let destinations = Destination::plan(out, encoder, poolings, options, input_digest.as_deref())?;
+    let mut stores = Vec::with_capacity(poolings.len());
+    let mut wanted = Vec::new();
+    let mut writers = Vec::new();
+    for destination in destinations {
+        stores.push(if options.resume && !options.force && input_digest.is_some() {
+            destination.finished()?.map(Filled::UpToDate)
         } else {
-            let vector = slots.get(&admitted.digest).map_or(&[][..], |slot| &vectors[slot * dim..][..dim]);
-            writer.push(&entry, vector)?;
+            None
+        });
+        if stores.last().is_some_and(Option::is_none) {
+            wanted.push(destination.pooling);
+            writers.push(StoreWriter::create(&destination.path, destination.options)?);
         }
+    }
+    let mut work = Work::default();
+    if !writers.is_empty() {
+        let measure = encoder.measure();
+        let total = match measure {
+            Measure::Tokens if input.is_file() => Some(total_cost(input, encoder, options)?),
+            _ => None,
+        };
+        progress.begin("embed", measure.unit(), total);
+        let mut job = Job { encoder, poolings: &wanted, options, writers, work };
+        job.run(&mut records, progress)?;
+        progress.finish();
+        work = job.work;
+        let mut summaries = Vec::new();
+        for writer in job.writers {
+            summaries.push(Filled::Written(writer.finish()?));
+        }
+        let mut summaries = summaries.into_iter();
+        for slot in stores.iter_mut().filter(|slot| slot.is_none()) {
+            *slot = summaries.next();
+        }
+        work.seconds = started.elapsed().as_secs_f64();
+    }
+    Ok(Embedded { stores: stores.into_iter().flatten().collect(), work })
+}
+
+fn refuse_unfit<E: RecordEncoder>(encoder: &E, poolings: &[Pooling], options: EmbedOptions) -> Result<()> {
+    let offered: Vec<_> = encoder.poolings().iter().map(|pooling| pooling.name()).collect();
+    let unknown = poolings.iter().find(|pooling| !encoder.poolings().contains(pooling));
+    if let Some(pooling) = unknown {
+        return Err(Error::usage(
+            format!("this encoder has no pooling '{}'", pooling.name()),
+            format!("choose from: {}", offered.join(", ")),
+        ));
+    }
+    if options.long == LongSequences::Window && (encoder.window().is_none() || encoder.window() != options.max_length) {
+        return Err(Error::usage(
+            "this encoder does not average over windows",
+            "a backbone does, with --max-length N; others take a sequence of any length whole",
+        ));
     }
     Ok(())
 }
 
-/// What of a record is encoded, or why nothing is.
-struct Admitted<'a> {
-    sequence: &'a [u8],
-    digest: [u8; DIGEST_BYTES],
-    flags: Flags,
-    refusal: Option<(Status, String)>,
+/// The records of an input.
+enum Records {
+    Fasta(fasta::Reader),
+    Smiles(smi::Reader),
 }
 
-impl<'a> Admitted<'a> {
-    fn new(record: &'a SequenceRecord, options: EmbedOptions) -> Self {
-        let mut flags = if record.dropped_stop { Flags::DROPPED_STOP } else { Flags::default() };
-        let mut sequence = record.sequence.as_slice();
-        let limit = options.max_length.unwrap_or(usize::MAX);
-        let mut refusal = record.fault.map(|fault| {
-            let status = Status::from_name(fault.name()).unwrap_or(Status::NoSequence);
-            (status, fault.help().to_owned())
-        });
-        if refusal.is_none() && sequence.len() > limit {
-            if options.long == LongSequences::Truncate {
-                sequence = &sequence[..limit];
-                flags = flags.with(Flags::TRUNCATED);
-            } else {
-                let reason = format!("{} letters, --max-length is {limit}", sequence.len());
-                refusal = Some((Status::TooLong, reason));
+impl Records {
+    fn open(input: &Path, kind: RecordKind) -> Result<Self> {
+        Ok(match kind {
+            RecordKind::Sequences(alphabet) => Self::Fasta(fasta::Reader::open(input, alphabet)?),
+            RecordKind::Molecules => Self::Smiles(smi::Reader::open(input)?),
+        })
+    }
+
+    fn read(&mut self, ahead: ReadAhead) -> Result<Vec<SequenceRecord>> {
+        let mut chunk = Vec::new();
+        let mut letters = 0;
+        while chunk.len() < ahead.records && letters < ahead.letters {
+            let Some(record) = self.next() else { break };
+            let record = record?;
+            letters += record.sequence.len();
+            chunk.push(record);
+        }
+        Ok(chunk)
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<SequenceRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Fasta(reader) => reader.next(),
+            Self::Smiles(reader) => reader.next(),
+        }
+    }
+}
+
+/// What a record counts in the progress, whatever becomes of it.
+fn cost(record: &SequenceRecord, measure: Measure, options: EmbedOptions) -> u64 {
+    let limit = match options.long {
+        LongSequences::Truncate => options.max_length.unwrap_or(usize::MAX),
+        LongSequences::Refuse | LongSequences::Window => usize::MAX,
+    };
+    measure.cost(record.sequence.len().min(limit))
+}
+
+/// The cost of all records, for the time to go.
+fn total_cost<E: RecordEncoder>(input: &Path, encoder: &E, options: EmbedOptions) -> Result<u64> {
+    let mut total = 0;
+    for (i, record) in Records::open(input, encoder.kind())?.enumerate() {
+        if i % 4096 == 0 {
+            check_interrupt()?;
+        }
+        total += cost(&record?, encoder.measure(), options);
+    }
+    Ok(total)
+}
+
+/// The work in progress.
+struct Job<'a, E> {
+    encoder: &'a mut E,
+    /// One for each writer.
+    poolings: &'a [Pooling],
+    options: EmbedOptions,
+    writers: Vec<StoreWriter>,
+    work: Work,
+}
+
+impl<E: RecordEncoder> Job<'_, E> {
+    fn run(&mut self, records: &mut Records, progress: &dyn Progress) -> Result<()> {
+        let ahead = self.encoder.read_ahead(self.poolings);
+        let mut chunk = records.read(ahead)?;
+        while !chunk.is_empty() {
+            check_interrupt()?;
+            // The next chunk is read while this one is encoded.
+            let (next, done) = rayon::join(|| records.read(ahead), || self.store(&chunk, progress));
+            done?;
+            chunk = next?;
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, chunk: &[SequenceRecord], progress: &dyn Progress) -> Result<()> {
+        let (encoder, options) = (&*self.encoder, self.options);
+        let admitted: Vec<_> =
+            chunk.par_iter().map(|record| Admitted::new(record, encoder, self.poolings, options)).collect();
+        // Each sequence that is new to a store is encoded once; `slot` is its place among the new vectors.
+        let mut slots: FxHashMap<[u8; DIGEST_BYTES], usize> = FxHashMap::default();
+        let mut fresh = Vec::new();
+        let mut entries = Vec::with_capacity(chunk.len());
+        let mut skipped = 0;
+        for (record, admitted) in chunk.iter().zip(admitted) {
+            let entry = NewRecord {
+                id: &record.id,
+                line: record.line,
+                digest: admitted.digest,
+                length: record.sequence.len() as u32,
+                unknown: admitted.unknown,
+                flags: admitted.flags,
+            };
+            self.work.letters += record.sequence.len() as u64;
+            self.work.unknown += u64::from(admitted.unknown);
+            let cost = cost(record, encoder.measure(), options);
+            let known = || self.writers.iter().all(|writer| writer.knows(admitted.digest));
+            let refusal = match admitted.outcome {
+                Ok(item) if !slots.contains_key(&admitted.digest) && !known() => {
+                    slots.insert(admitted.digest, fresh.len());
+                    fresh.push(item);
+                    self.work.encoded += cost;
+                    None
+                }
+                outcome => {
+                    skipped += cost;
+                    outcome.err()
+                }
+            };
+            entries.push((entry, refusal));
+        }
+        progress.advance(skipped);
+        let mut vectors: Vec<Vectors> = self
+            .poolings
+            .iter()
+            .map(|&pooling| Vectors::zeros(encoder.dim(pooling), fresh.iter().map(|item| encoder.rows(item, pooling))))
+            .collect();
+        self.encoder.encode(&fresh, self.poolings, &mut vectors, progress)?;
+        for (writer, vectors) in self.writers.iter_mut().zip(&vectors) {
+            for (entry, refusal) in &entries {
+                if let Some(Refusal { status, reason }) = refusal {
+                    writer.refuse(entry, *status, reason)?;
+                } else {
+                    writer.push(entry, slots.get(&entry.digest).map_or(&[][..], |&slot| vectors.get(slot)))?;
+                }
             }
         }
-        if refusal.is_none() && record.unknown > 0 && options.unknown == UnknownLetters::Refuse {
-            refusal = Some((Status::UnknownLetters, format!("{} letters outside the alphabet", record.unknown)));
-        }
-        Self { sequence, digest: digest(sequence), flags, refusal }
+        Ok(())
     }
 }
 
@@ -233,7 +311,9 @@ impl<'a> Admitted<'a> {
 mod tests {
     use super::*;
     use crate::data::VectorSource;
-    use crate::features::Kmer;
+    use crate::embed::store::{Flags, Status};
+    use crate::embed::{Store, WeightFree};
+    use crate::features::{Kmer, SequenceEncoder};
     use crate::progress::Silent;
     use crate::seq::RecordFault;
     use std::fs;
@@ -247,11 +327,25 @@ mod tests {
         force: false,
     };
 
+    fn embed_kmer(input: &Path, options: EmbedOptions, out: &Path) -> Result<Embedded> {
+        embed(input, &mut WeightFree::new(Box::new(Kmer)), &[Pooling::Mean], options, out, &Silent)
+    }
+
+    fn written(outcome: Result<Embedded>) -> (StoreSummary, Work) {
+        let embedded = outcome.unwrap();
+        let [Filled::Written(summary)] = &embedded.stores[..] else { panic!("{:?}", embedded.stores) };
+        (summary.clone(), embedded.work)
+    }
+
+    fn is_up_to_date(outcome: Result<Embedded>) -> bool {
+        matches!(outcome.unwrap().stores[..], [Filled::UpToDate(_)])
+    }
+
     fn run(fasta: &str, options: EmbedOptions) -> (tempfile::TempDir, Result<Embedded>) {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("in.fa");
         fs::write(&input, fasta).unwrap();
-        let outcome = embed(&input, &Kmer, options, &folder.path().join("store"), &Silent);
+        let outcome = embed_kmer(&input, options, &folder.path().join("store"));
         (folder, outcome)
     }
 
@@ -265,8 +359,9 @@ mod tests {
         // The conflicting record comes first with a sequence that the next one needs.
         let fasta = ">a\nACGU\n>a\nGGGGA\n>b\nggg ga\n>c\n>d\nACGT\n";
         let (folder, outcome) = run(fasta, OPTIONS);
-        let Embedded::Written { summary, letters, unknown, .. } = outcome.unwrap() else { panic!("not written") };
-        assert_eq!((summary.records, summary.vectors, letters, unknown), (5, 2, 18, 0));
+        let (summary, work) = written(outcome);
+        assert_eq!((summary.records, summary.vectors, work.letters, work.unknown), (5, 2, 18, 0));
+        assert_eq!(work.encoded, 2);
         let store = Store::open(folder.path().join("store")).unwrap();
         let statuses: Vec<_> = store.records().map(|r| r.status.name()).collect();
         assert_eq!(statuses, ["ok", "conflicting-id", "ok", "no-sequence", "ok"]);
@@ -289,7 +384,7 @@ mod tests {
         assert_eq!(found[2], ("odd".into(), Status::UnknownLetters));
         let cut = EmbedOptions { max_length: Some(4), long: LongSequences::Truncate, ..OPTIONS };
         let (folder, outcome) = run(fasta, cut);
-        assert!(matches!(outcome.unwrap(), Embedded::Written { unknown: 1, .. }));
+        assert_eq!(written(outcome).1.unknown, 1);
         let store = Store::open(folder.path().join("store")).unwrap();
         let (short, long, odd) = (store.record(0), store.record(1), store.record(2));
         assert_eq!((long.row, long.length), (short.row, 5));
@@ -321,14 +416,14 @@ mod tests {
     #[test]
     fn a_finished_store_is_taken_as_it_is_unless_something_differs() {
         let (folder, outcome) = run(">a\nACGU\n", OPTIONS);
-        assert!(matches!(outcome.unwrap(), Embedded::Written { .. }));
+        written(outcome);
         let (input, out) = (folder.path().join("in.fa"), folder.path().join("store"));
-        let again = |options| embed(&input, &Kmer, options, &out, &Silent);
-        assert!(matches!(again(OPTIONS).unwrap(), Embedded::UpToDate(_)));
+        let again = |options| embed_kmer(&input, options, &out);
+        assert!(is_up_to_date(again(OPTIONS)));
         assert!(again(EmbedOptions { resume: false, ..OPTIONS }).is_err());
         assert!(again(EmbedOptions { dtype: Dtype::F16, ..OPTIONS }).is_err());
         assert!(again(EmbedOptions { max_length: Some(9), ..OPTIONS }).is_err());
-        assert!(matches!(again(EmbedOptions { force: true, ..OPTIONS }).unwrap(), Embedded::Written { .. }));
+        written(again(EmbedOptions { force: true, ..OPTIONS }));
         fs::write(&input, ">a\nACGA\n").unwrap();
         assert!(again(OPTIONS).is_err());
     }
@@ -342,8 +437,21 @@ mod tests {
         for name in ["ids", "manifest.json"] {
             fs::rename(out.join(name), out.join(".partial").join(name)).unwrap();
         }
-        assert!(matches!(embed(&input, &Kmer, OPTIONS, &out, &Silent).unwrap(), Embedded::UpToDate(_)));
+        assert!(is_up_to_date(embed_kmer(&input, OPTIONS, &out)));
         assert!(!out.join(".partial").exists());
+    }
+
+    #[test]
+    fn what_the_encoder_has_not_is_refused() {
+        let window = EmbedOptions { max_length: Some(4), long: LongSequences::Window, ..OPTIONS };
+        let error = run(">a\nACGU\n", window).1.unwrap_err();
+        assert!(error.to_string().contains("windows") && error.exit_code() == 2, "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in.fa");
+        let mut kmer = WeightFree::new(Box::new(Kmer));
+        let outcome = embed(&input, &mut kmer, &[Pooling::Cls], OPTIONS, &folder.path().join("s"), &Silent);
+        let error = outcome.unwrap_err();
+        assert!(error.to_string().contains("'cls'") && error.help().contains("mean"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Encoders without weights: RNA k-mers and the protein conjoint triad.
 
+mod ecfp;
 mod kmer;
 mod triad;
 
+pub use ecfp::Ecfp;
 pub use kmer::Kmer;
 pub use triad::Triad;
 

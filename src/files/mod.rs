@@ -7,6 +7,7 @@ pub mod manifest;
 pub mod mapped;
 pub mod output_folder;
 pub(crate) mod parquet_column;
+pub mod space;
 pub mod verify;
 
 pub use atomic::AtomicFile;

@@ -79,3 +79,15 @@ pub enum BondDirection {
     /// `ENDDOWNRIGHT`, `\`.
     Down = 2,
 }
+
+impl BondDirection {
+    /// The same mark seen from the other end of its bond.
+    #[must_use]
+    pub(super) fn reversed(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+            Self::None => Self::None,
+        }
+    }
+}

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::data::EncoderIdentity;
-use crate::embed::Store;
 use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
 use crate::embed::store::Dtype;
+use crate::embed::{Pooling, Store, WeightFree};
 use crate::error::{Error, Result};
 use crate::features;
 use crate::progress::Progress;
@@ -54,7 +54,8 @@ impl Operand {
         };
         let folder = tempfile::tempdir().map_err(Error::io("create a folder in", std::env::temp_dir()))?;
         let place = folder.path().join("store");
-        embed(path, &*sequence_encoder, options, &place, progress)?;
+        let mut encoder = WeightFree::new(sequence_encoder);
+        embed(path, &mut encoder, &[Pooling::Mean], options, &place, progress)?;
         Ok(Self { store: Arc::new(Store::open(place)?), folder: Some(folder) })
     }
 

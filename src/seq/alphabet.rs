@@ -5,9 +5,9 @@ use std::fmt;
 /// The letters of a kind of sequence.
 ///
 /// Normalisation is the same for both: letters are upper-cased, blanks dropped. A letter outside the alphabet stays
-/// one letter of its own (a character outside ASCII becomes `?`) and is counted. The gaps `-` and `.` are letters of
-/// the language models' vocabularies, so they stay and are not counted as unknown; to the encoders of
-/// `features` they end a window, as every letter does that is not a base or an amino acid.
+/// one letter of its own (a character outside ASCII becomes `~`, which no vocabulary has) and is counted. The gaps `-`
+/// and `.` are letters of language models' vocabularies, so they stay and are not counted as unknown; to the encoders
+/// of `features` they end a window, as every letter does that is not a base or an amino acid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alphabet {
     /// `ACGT`, `U` (the same letter as `T`, held as `T`), the IUPAC codes `RYSWKMBDHVN`, `I` (inosine), gaps.
@@ -38,7 +38,7 @@ const fn table(letters: &[u8]) -> [u8; 256] {
             // Blanks; and of a character of several bytes the first stands for all.
             b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | 0x80..=0xbf => BLANK,
             printable @ 0x21..=0x7e => UNKNOWN | printable.to_ascii_uppercase(),
-            0xc0..=0xff => UNKNOWN | b'?',
+            0xc0..=0xff => UNKNOWN | b'~',
             _ => CONTROL,
         };
         byte += 1;

@@ -1,8 +1,9 @@
-//! Sequences: FASTA, alphabets, normalisation, digests.
+//! Sequences and molecules as text: FASTA, SMILES files, alphabets, normalisation, digests.
 
 mod alphabet;
 pub mod fasta;
 mod record;
+pub mod smi;
 
 pub use alphabet::Alphabet;
 pub use record::{RecordFault, SequenceRecord};

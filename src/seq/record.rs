@@ -1,15 +1,15 @@
-//! One record of a FASTA file.
+//! One record of a FASTA or SMILES file.
 
 use std::fmt;
 
-/// One record, its sequence normalised as [`Alphabet`](super::Alphabet) says.
+/// One record: a sequence, normalised as [`Alphabet`](super::Alphabet) says, or the SMILES of a molecule as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SequenceRecord {
-    /// First word after `>`.
+    /// First word after `>`; of a molecule the word after the SMILES.
     pub id: String,
-    /// 1-based line of the `>`.
+    /// 1-based line where it begins.
     pub line: u64,
-    /// Normalised letters, always ASCII; empty when there is a fault.
+    /// Normalised letters, always ASCII, or the SMILES; empty when there is a fault.
     pub sequence: Vec<u8>,
     /// Letters outside the alphabet.
     pub unknown: u32,

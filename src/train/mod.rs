@@ -7,6 +7,7 @@ mod config;
 mod fit;
 mod model;
 mod predict;
+mod published;
 mod similarity;
 mod standardise;
 mod stop;

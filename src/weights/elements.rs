@@ -36,6 +36,34 @@ impl Element {
         })
     }
 
+    /// Of a name as safetensors spell it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::F16, Self::Bf16, Self::F32, Self::F64, Self::Bool];
+        let integers = [1, 2, 4, 8].into_iter().flat_map(|n| [Self::Int(n), Self::Uint(n)]);
+        all.into_iter().chain(integers).find(|element| element.name() == name)
+    }
+
+    /// Name as safetensors spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::F32 => "F32",
+            Self::F64 => "F64",
+            Self::Bool => "BOOL",
+            Self::Int(1) => "I8",
+            Self::Int(2) => "I16",
+            Self::Int(4) => "I32",
+            Self::Int(_) => "I64",
+            Self::Uint(1) => "U8",
+            Self::Uint(2) => "U16",
+            Self::Uint(4) => "U32",
+            Self::Uint(_) => "U64",
+        }
+    }
+
     /// Bytes of one number.
     #[must_use]
     pub fn size(self) -> usize {

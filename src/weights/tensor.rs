@@ -45,6 +45,20 @@ impl Tensor {
         (floats && whole && aligned).then(|| Self { name: name.into(), element, shape, owner, range })
     }
 
+    /// A copy of little-endian `bytes`, which need no alignment; `None` as for [`new`](Self::new).
+    pub fn copied(name: &str, element: Element, shape: Vec<usize>, bytes: &[u8]) -> Option<Self> {
+        /// Whole words, so that the first number is aligned for every type.
+        struct Words(Vec<u64>);
+        impl AsRef<[u8]> for Words {
+            fn as_ref(&self) -> &[u8] {
+                bytemuck::cast_slice(&self.0)
+            }
+        }
+        let mut words = vec![0u64; bytes.len().div_ceil(size_of::<u64>())];
+        bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self::new(name, element, shape, Arc::new(Words(words)), 0..bytes.len())
+    }
+
     /// A tensor of numbers in memory.
     ///
     /// # Panics

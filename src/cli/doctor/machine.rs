@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::thread::available_parallelism;
 
+use biollmnet::files::space::Space;
 use serde::Serialize;
 
 /// The processor.
@@ -18,15 +18,6 @@ pub struct Processor {
     pub features: BTreeMap<&'static str, bool>,
     /// The instruction set that the engine picks.
     pub simd_path: String,
-}
-
-/// Total and free bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Space {
-    /// All of it.
-    pub total: u64,
-    /// What can still be taken.
-    pub free: u64,
 }
 
 impl Processor {
@@ -98,22 +89,6 @@ fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim_end() == key).map(|(_, v)| v.trim())
 }
 
-/// Space of the file system that holds `folder`, as far as this user may fill it.
-#[cfg(unix)]
-pub fn space_of(folder: &Path) -> Option<Space> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(Space {
-        total: found.f_blocks.checked_mul(found.f_frsize)?,
-        free: found.f_bavail.checked_mul(found.f_frsize)?,
-    })
-}
-
-/// Not known on this system.
-#[cfg(not(unix))]
-pub fn space_of(_folder: &Path) -> Option<Space> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,13 +116,5 @@ mod tests {
         assert!(["AVX-512 (x86-64-v4)", "AVX2 and FMA (x86-64-v3)", "scalar"].contains(&path), "{path}");
         assert!(processor.features["AVX-512F"] || !path.starts_with("AVX-512"));
         assert!(processor.features["AVX2"] || path == "scalar");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_temp_folder_has_a_size() {
-        let space = space_of(&std::env::temp_dir()).unwrap();
-        assert!(space.total > 0 && space.free <= space.total);
-        assert_eq!(space_of(Path::new("/no/such/folder")), None);
     }
 }

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::embed::store::{Dtype, StoreSummary};
 use crate::error::{Error, Result};
 use crate::weights::npy::MAGIC;
+use crate::weights::torch_file::TorchFile;
 
 use sink::Sink;
 
@@ -79,6 +80,9 @@ pub fn import(source: &Path, options: &ImportOptions, out: &Path) -> Result<Stor
     } else if head.starts_with(b"PAR1") {
         refuse_ids(options, "a Parquet file has its ids in a column")?;
         columns::import(source, &mut sink)?;
+    } else if TorchFile::is_legacy(&head) {
+        refuse_ids(options, "a PyTorch file has its ids in it")?;
+        objects::import_torch(source, &mut sink)?;
     } else if head.starts_with(&[0x80]) && head.get(1).is_some_and(|&protocol| protocol <= 5) {
         refuse_ids(options, "a pickled dict has its ids as keys")?;
         objects::import_pickle(source, &mut sink)?;
@@ -107,7 +111,7 @@ fn refuse_ids(options: &ImportOptions, reason: &str) -> Result<()> {
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(Error::io("read", path))?;
-    file.take(8).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    file.take(16).read_to_end(&mut head).map_err(Error::io("read", path))?;
     if head.is_empty() { Err(Error::format(path, "the file is empty", "name a file of vectors")) } else { Ok(head) }
 }
 

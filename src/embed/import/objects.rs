@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::files::mapped::map;
 use crate::files::output_folder::list_files;
 use crate::weights::pickle::{Pickle, View};
-use crate::weights::torch_zip::TorchFile;
+use crate::weights::torch_file::TorchFile;
 
 pub(super) fn import_pickle(source: &Path, sink: &mut Sink) -> Result<()> {
     let bytes = map(source)?;
@@ -17,13 +17,13 @@ pub(super) fn import_pickle(source: &Path, sink: &mut Sink) -> Result<()> {
 }
 
 pub(super) fn import_torch(source: &Path, sink: &mut Sink) -> Result<()> {
-    let mut file = TorchFile::open(source)?;
-    let bytes = file.pickle()?;
-    let pickle = Pickle::read(source, &bytes)?;
+    let file = TorchFile::open(source)?;
+    file.check_sums()?;
+    let pickle = file.pickle()?;
     if pickle.root().get("label").is_some() {
-        import_extract(source, pickle.root(), &mut file, sink)
+        import_extract(source, pickle.root(), &file, sink)
     } else {
-        import_dict(source, pickle.root(), Some(&mut file), sink)
+        import_dict(source, pickle.root(), Some(&file), sink)
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) fn import_folder(folder: &Path, sink: &mut Sink) -> Result<()> {
     names.iter().try_for_each(|name| import_torch(&folder.join(name), sink))
 }
 
-fn import_dict(source: &Path, root: View, mut file: Option<&mut TorchFile>, sink: &mut Sink) -> Result<()> {
+fn import_dict(source: &Path, root: View, file: Option<&TorchFile>, sink: &mut Sink) -> Result<()> {
     let Some(entries) = root.entries() else {
         return Err(Error::data(
             format!("{}: it holds a {}, not a dict of vectors", source.display(), root.kind()),
@@ -57,14 +57,14 @@ fn import_dict(source: &Path, root: View, mut file: Option<&mut TorchFile>, sink
                 "use text as keys",
             ));
         };
-        let (rows, values) = numbers(source, id, value, file.as_deref_mut())?;
+        let (rows, values) = numbers(source, id, value, file)?;
         sink.push_rows(id, rows, &values)?;
     }
     Ok(())
 }
 
 /// One file of fair-esm's extract.py: `label`, and per layer what was asked for when it was made.
-fn import_extract(source: &Path, root: View, file: &mut TorchFile, sink: &mut Sink) -> Result<()> {
+fn import_extract(source: &Path, root: View, file: &TorchFile, sink: &mut Sink) -> Result<()> {
     let label = root.get("label").and_then(View::as_str).unwrap_or_default();
     let (made, pooled) = match sink.pooling() {
         Some(RowPooling::Cls) => ("bos_representations", "cls"),
@@ -90,7 +90,7 @@ fn import_extract(source: &Path, root: View, file: &mut TorchFile, sink: &mut Si
 }
 
 /// Rows, and the values row-major, of an array, a tensor or a list of numbers.
-fn numbers(source: &Path, id: &str, value: View, file: Option<&mut TorchFile>) -> Result<(usize, Vec<f32>)> {
+fn numbers(source: &Path, id: &str, value: View, file: Option<&TorchFile>) -> Result<(usize, Vec<f32>)> {
     let wrong = |what: String| {
         Error::data(
             format!("{}: the value of '{id}' is {what}", source.display()),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ImportOptions, RowPooling};
 use crate::data::EncoderIdentity;
-use crate::embed::store::{DigestOf, Flags, NewRecord, Status, StoreOptions, StoreSummary, StoreWriter};
+use crate::embed::store::{DigestOf, Flags, Layout, NewRecord, Status, StoreOptions, StoreSummary, StoreWriter};
 use crate::error::{Error, Result};
 use crate::files::digest::digest_file;
 use crate::progress::check_interrupt;
@@ -129,6 +129,7 @@ fn begin(
 ) -> Result<StoreWriter> {
     let input = if source.is_file() { Some(digest_file(source)?.1) } else { None };
     let options = StoreOptions {
+        layout: Layout::Pooled,
         encoder,
         modality: options.modality.clone(),
         dtype: options.dtype,

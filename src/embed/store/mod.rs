@@ -1,11 +1,13 @@
 //! The embedding store: a folder of vectors and the table of the records that they belong to.
 //!
 //! * `vec/part-00000.safetensors`, …: tensor `emb`, `[rows, dim]`, f16 or f32. Identical sequences share one row.
+//!   Per residue: `values`, `[ΣL, dim]`, and `offsets`, `[rows + 1]`.
 //! * `ids/part-00000.parquet`: one row per input record in input order, refused records included.
 //! * `rejects.tsv`, where records were refused: line, id, status and reason of each.
 //! * `manifest.json`: checksums, and [`Detail`].
 //!
-//! `layout` in the detail is `pooled` (one vector per sequence); other layouts are refused by name.
+//! `layout` in the detail is `pooled` (one vector per sequence: [`Store`]) or `per-residue` (one for each letter or
+//! atom: [`ResidueStore`]); other layouts are refused by name.
 
 mod claims;
 mod ids;
@@ -25,7 +27,7 @@ use serde_json::Value;
 use crate::data::EncoderIdentity;
 
 pub(crate) use ids::system_error;
-pub use reader::Store;
+pub use reader::{ResidueStore, Store};
 pub use record::{Flags, NewRecord, Status, StoredRecord};
 pub use writer::{StoreOptions, StoreSummary, StoreWriter};
 
@@ -34,8 +36,26 @@ compile_error!("stores are little-endian and mapped into memory as they are");
 
 /// The `kind` of a store in its manifest.
 pub const KIND: &str = "store";
-/// One vector per sequence.
-const POOLED: &str = "pooled";
+
+/// What a row of a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// One vector per sequence.
+    Pooled,
+    /// One vector for each residue of a sequence, or each atom of a molecule.
+    PerResidue,
+}
+
+impl Layout {
+    /// Its name in the manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pooled => "pooled",
+            Self::PerResidue => "per-residue",
+        }
+    }
+}
 
 /// Type of the stored numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,7 +99,7 @@ pub enum DigestOf {
 /// What a store says about itself in its manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
-    /// `pooled`: one vector per sequence.
+    /// Name of the [`Layout`].
     pub layout: String,
     /// What made the vectors.
     pub encoder: EncoderIdentity,

@@ -6,36 +6,136 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use super::ids::{IdTable, NO_ROW};
-use super::part::MappedPart;
+use super::part::{PooledPart, ResiduePart, StoredPart};
 use super::record::{Status, StoredRecord};
-use super::{Detail, KIND, POOLED, Part};
+use super::{Detail, KIND, Layout, Part};
 use crate::data::{EncoderIdentity, VectorSource};
 use crate::error::{Error, Result};
 use crate::files::Manifest;
 use crate::files::digest::digest_file;
 use crate::progress::check_interrupt;
 
-/// An embedding store, open for reading. Memory: about 50 bytes and the id per record; vectors stay on disk.
-pub struct Store {
+/// An embedding store, open for reading: one vector per sequence unless said otherwise. Memory: about 50 bytes and the
+/// id per record; vectors stay on disk.
+pub struct Store<P = PooledPart> {
     path: PathBuf,
     detail: Detail,
     table: IdTable,
-    parts: Vec<MappedPart>,
+    parts: Vec<P>,
     /// First row of each part.
     starts: Vec<usize>,
     by_id: OnceLock<Vec<u32>>,
 }
+
+/// A store of one vector for each residue of a sequence, or each atom of a molecule.
+pub type ResidueStore = Store<ResiduePart>;
 
 impl Store {
     /// Opens a store: checks the manifest, the sizes of all files, the headers of all parts, and every byte of the
     /// table of records. The bytes of the vectors are checked by `verify` alone.
     ///
     /// # Errors
-    /// [`Error::Format`] for a folder that is no store, or a damaged one; [`Error::Io`].
+    /// [`Error::Format`] for a folder that is no store of pooled vectors, or a damaged one; [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_path_buf();
+        Self::open_parts(path.as_ref())
+    }
+
+    /// What the manifest of the store at `path` says, whatever its layout, without opening its parts.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn describe(path: &Path) -> Result<Detail> {
+        read_detail(path, &Manifest::read_kind(path, KIND)?)
+    }
+
+    /// True when the store at `path` can be opened as one of this layout.
+    #[must_use]
+    pub fn is_sound(path: &Path, layout: Layout) -> bool {
+        match layout {
+            Layout::Pooled => Self::open(path).is_ok(),
+            Layout::PerResidue => ResidueStore::open_residues(path).is_ok(),
+        }
+    }
+
+    /// The numbers of a vector as they are stored, `row < n_rows()`.
+    pub(crate) fn stored_row(&self, row: usize) -> &[u8] {
+        let (part, row) = self.locate(row);
+        part.row_bytes(row)
+    }
+
+    /// Looks at every number.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming a record whose vector holds NaN or an infinity; [`Error::Interrupted`].
+    pub fn check_finite(&self) -> Result<()> {
+        let bad = (0..self.detail.vectors).into_par_iter().try_fold(
+            || None,
+            |found: Option<usize>, row| {
+                if row % 4096 == 0 {
+                    check_interrupt()?;
+                }
+                let mut vector = vec![0.0; self.detail.dim];
+                self.copy_row(row, &mut vector);
+                Ok(found.or_else(|| vector.iter().any(|x| !x.is_finite()).then_some(row)))
+            },
+        );
+        let bad = bad.try_reduce(|| None, |a, b| Ok(a.into_iter().chain(b).min()));
+        let Some(row) = bad? else { return Ok(()) };
+        let id = self.records().find(|record| record.row == Some(row)).map_or("", |record| record.id);
+        Err(Error::data(
+            format!("{}: the vector of '{id}' (row {row}) holds NaN or an infinity", self.path.display()),
+            "make the store again, or leave this record out",
+        ))
+    }
+}
+
+impl ResidueStore {
+    /// The same as [`Store::open`] for a store per residue.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn open_residues(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_parts(path.as_ref())
+    }
+
+    /// Number of rows, that is distinct sequences.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.detail.vectors
+    }
+
+    /// Number of states of a row, `row < n_rows()`.
+    #[must_use]
+    pub fn n_states(&self, row: usize) -> usize {
+        let (part, row) = self.locate(row);
+        part.n_states(row)
+    }
+
+    /// Copies the states of a row into `out`, `[n_states(row), dim]`.
+    pub fn copy_states(&self, row: usize, out: &mut [f32]) {
+        let (part, row) = self.locate(row);
+        part.copy_row(row, out);
+    }
+
+    /// The states of a row as they are stored.
+    pub(crate) fn stored_states(&self, row: usize) -> &[u8] {
+        let (part, row) = self.locate(row);
+        part.row_bytes(row)
+    }
+}
+
+impl<P: StoredPart> Store<P> {
+    fn open_parts(path: &Path) -> Result<Self> {
+        let path = path.to_path_buf();
         let manifest = Manifest::read_kind(&path, KIND)?;
         let detail = read_detail(&path, &manifest)?;
+        if detail.layout != P::LAYOUT.name() {
+            return Err(Error::format(
+                path,
+                format!("this store is {}, not {}", detail.layout, P::LAYOUT.name()),
+                "name a store of one vector per sequence ('biollmnet embed --pooling mean' makes one)",
+            ));
+        }
         for part in detail.parts.iter().chain(&detail.ids) {
             check_size(&path, &manifest, part)?;
         }
@@ -54,20 +154,12 @@ impl Store {
         for part in &detail.parts {
             starts.push(row);
             row += part.rows;
-            parts.push(MappedPart::open(&path.join(&part.path), part.rows, detail.dim, detail.dtype)?);
+            parts.push(P::open(&path.join(&part.path), part.rows, detail.dim, detail.dtype)?);
         }
         if row != detail.vectors || table.ends.len() != detail.records {
             return Err(damaged(&path, "the parts do not add up to the manifest's totals"));
         }
         Ok(Self { path, detail, table, parts, starts, by_id: OnceLock::new() })
-    }
-
-    /// What the manifest of the store at `path` says, without opening its parts.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn describe(path: &Path) -> Result<Detail> {
-        read_detail(path, &Manifest::read_kind(path, KIND)?)
     }
 
     /// The folder.
@@ -120,40 +212,9 @@ impl Store {
         order.get(at).map(|&i| i as usize).filter(|&i| self.id(i) == id)
     }
 
-    /// The numbers of a vector as they are stored, `row < n_rows()`.
-    pub(crate) fn stored_row(&self, row: usize) -> &[u8] {
-        let (part, row) = self.locate(row);
-        part.row_bytes(row)
-    }
-
-    fn locate(&self, row: usize) -> (&MappedPart, usize) {
+    fn locate(&self, row: usize) -> (&P, usize) {
         let part = self.starts.partition_point(|&start| start <= row) - 1;
         (&self.parts[part], row - self.starts[part])
-    }
-
-    /// Looks at every number.
-    ///
-    /// # Errors
-    /// [`Error::Data`] naming a record whose vector holds NaN or an infinity; [`Error::Interrupted`].
-    pub fn check_finite(&self) -> Result<()> {
-        let bad = (0..self.detail.vectors).into_par_iter().try_fold(
-            || None,
-            |found: Option<usize>, row| {
-                if row % 4096 == 0 {
-                    check_interrupt()?;
-                }
-                let mut vector = vec![0.0; self.detail.dim];
-                self.copy_row(row, &mut vector);
-                Ok(found.or_else(|| vector.iter().any(|x| !x.is_finite()).then_some(row)))
-            },
-        );
-        let bad = bad.try_reduce(|| None, |a, b| Ok(a.into_iter().chain(b).min()));
-        let Some(row) = bad? else { return Ok(()) };
-        let id = self.records().find(|record| record.row == Some(row)).map_or("", |record| record.id);
-        Err(Error::data(
-            format!("{}: the vector of '{id}' (row {row}) holds NaN or an infinity", self.path.display()),
-            "make the store again, or leave this record out",
-        ))
     }
 
     fn id(&self, index: usize) -> &str {
@@ -182,7 +243,7 @@ impl VectorSource for Store {
     }
 }
 
-impl std::fmt::Debug for Store {
+impl<P> std::fmt::Debug for Store<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("path", &self.path).field("detail", &self.detail).finish_non_exhaustive()
     }
@@ -191,7 +252,7 @@ impl std::fmt::Debug for Store {
 fn read_detail(path: &Path, manifest: &Manifest) -> Result<Detail> {
     let detail: Detail = serde_json::from_value(manifest.detail.clone())
         .map_err(|e| damaged(path, &format!("its manifest cannot be read: {e}")))?;
-    if detail.layout != POOLED {
+    if ![Layout::Pooled, Layout::PerResidue].iter().any(|layout| layout.name() == detail.layout) {
         return Err(Error::format(
             path,
             format!("its layout '{}' is not known", detail.layout),

@@ -26,11 +26,15 @@ pub enum Status {
     BadId,
     /// Two records have run together.
     RunTogether,
+    /// Its work space is beyond the memory allowed.
+    TooLarge,
+    /// Its SMILES is not that of a molecule.
+    InvalidSmiles,
 }
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::DuplicateId,
         Self::ConflictingId,
@@ -41,6 +45,8 @@ impl Status {
         Self::NoId,
         Self::BadId,
         Self::RunTogether,
+        Self::TooLarge,
+        Self::InvalidSmiles,
     ];
 
     /// Its name in the table of records.
@@ -57,6 +63,8 @@ impl Status {
             Self::NoId => "no-id",
             Self::BadId => "bad-id",
             Self::RunTogether => "run-together",
+            Self::TooLarge => "too-large",
+            Self::InvalidSmiles => "invalid-smiles",
         }
     }
 
@@ -76,8 +84,17 @@ impl Flags {
     pub const DROPPED_STOP: Self = Self(1);
     /// Only the first letters were encoded, as asked for.
     pub const TRUNCATED: Self = Self(2);
+    /// It was encoded as the average over overlapping windows, as asked for.
+    pub const WINDOWED: Self = Self(4);
+    /// More residues were encoded at once than the encoder was trained with.
+    pub const BEYOND_TRAINING: Self = Self(8);
 
-    const NAMES: [(Self, &'static str); 2] = [(Self::DROPPED_STOP, "dropped-stop"), (Self::TRUNCATED, "truncated")];
+    const NAMES: [(Self, &'static str); 4] = [
+        (Self::DROPPED_STOP, "dropped-stop"),
+        (Self::TRUNCATED, "truncated"),
+        (Self::WINDOWED, "windowed"),
+        (Self::BEYOND_TRAINING, "beyond-training"),
+    ];
 
     /// Both sets.
     #[must_use]
@@ -179,7 +196,8 @@ mod tests {
         }
         let both = Flags::DROPPED_STOP.with(Flags::TRUNCATED);
         assert_eq!(both.names(), "dropped-stop,truncated");
-        for flags in [Flags::default(), Flags::TRUNCATED, both] {
+        for flags in [Flags::default(), Flags::TRUNCATED, both, both.with(Flags::WINDOWED).with(Flags::BEYOND_TRAINING)]
+        {
             assert_eq!(Flags::from_names(&flags.names()), Some(flags));
         }
         assert_eq!(Flags::from_names("folded"), None);

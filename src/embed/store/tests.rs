@@ -18,6 +18,7 @@ fn options(dtype: Dtype) -> StoreOptions {
     StoreOptions {
         encoder,
         modality: "rna".into(),
+        layout: Layout::Pooled,
         dtype,
         dim: 2,
         digest_of: DigestOf::Sequence,
@@ -170,7 +171,59 @@ fn another_layout_is_refused_by_name() {
     let path = root.path().join("s");
     write(&path, Dtype::F32).unwrap();
     let mut manifest = crate::files::Manifest::read(&path).unwrap();
-    manifest.detail["layout"] = json!("per-residue");
-    manifest.write(&path).unwrap();
-    assert!(Store::open(&path).unwrap_err().to_string().contains("per-residue"));
+    for (layout, message) in [("per-residue", "per-residue, not pooled"), ("folded", "'folded' is not known")] {
+        manifest.detail["layout"] = json!(layout);
+        manifest.write(&path).unwrap();
+        let error = Store::open(&path).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn states_per_residue_come_back_row_by_row() {
+    for dtype in [Dtype::F32, Dtype::F16] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("s");
+        let per_residue = StoreOptions { layout: Layout::PerResidue, ..options(dtype) };
+        let mut writer = small_parts(&path, per_residue, 3).unwrap();
+        let states = |n: usize| -> Vec<f32> { (0..2 * n).map(|i| (n * 10 + i) as f32).collect() };
+        for (id, sequence) in [("a", "AC"), ("long", "ACGUA"), ("again", "AC"), ("c", "G")] {
+            assert_eq!(writer.push(&record(id, sequence), &states(sequence.len())).unwrap(), Status::Ok);
+        }
+        assert!(writer.push(&record("odd", "T"), &[1.0]).is_err());
+        assert_eq!(writer.finish().unwrap().vectors, 3);
+        let store = ResidueStore::open_residues(&path).unwrap();
+        // A row is never cut, so that one longer than a part has its own.
+        assert_eq!(store.detail().parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [1, 1, 1]);
+        let rows: Vec<_> = store.records().filter_map(|r| r.row).collect();
+        assert_eq!(rows, [0, 1, 0, 2]);
+        for (row, n) in [2, 5, 1].into_iter().enumerate() {
+            let mut out = vec![0.0; 2 * store.n_states(row)];
+            store.copy_states(row, &mut out);
+            assert_eq!(out, states(n));
+        }
+        assert!(verify(&path, &Silent).unwrap().faults.is_empty());
+        let error = Store::open(&path).unwrap_err();
+        assert!(error.to_string().contains("per-residue") && error.help().contains("--pooling mean"), "{error}");
+    }
+}
+
+#[test]
+fn damaged_states_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("s");
+    let per_residue = StoreOptions { layout: Layout::PerResidue, ..options(Dtype::F32) };
+    let mut writer = StoreWriter::create(&path, per_residue).unwrap();
+    writer.push(&record("a", "AC"), &[1.0; 4]).unwrap();
+    writer.push(&record("b", "C"), &[2.0; 2]).unwrap();
+    writer.finish().unwrap();
+    let part = path.join("vec/part-00000.safetensors");
+    let good = fs::read(&part).unwrap();
+    // Offsets 0, 2, 3 stand at the end.
+    for (at, byte) in [(24, 1), (16, 9), (8, 2), (8, 4)] {
+        change(&part, good.len() - at, byte);
+        assert!(ResidueStore::open_residues(&path).unwrap_err().to_string().contains("offsets"), "{at}");
+        fs::write(&part, &good).unwrap();
+    }
+    assert!(ResidueStore::open_residues(&path).is_ok());
 }

@@ -10,7 +10,7 @@ use super::ids::IdsWriter;
 use super::part::PartWriter;
 use super::record::{NewRecord, Status};
 use super::rejects::Rejects;
-use super::{Detail, DigestOf, Dtype, KIND, POOLED, Part};
+use super::{Detail, DigestOf, Dtype, KIND, Layout, Part};
 use crate::data::EncoderIdentity;
 use crate::error::{Error, Result};
 use crate::files::OutputFolder;
@@ -27,6 +27,8 @@ pub struct StoreOptions {
     pub encoder: EncoderIdentity,
     /// `rna`, `protein`, `molecule`; empty where it is not known.
     pub modality: String,
+    /// What a row is.
+    pub layout: Layout,
     /// Type of the stored numbers.
     pub dtype: Dtype,
     /// Width of a vector.
@@ -72,7 +74,7 @@ pub struct StoreWriter {
     rejects: Rejects,
     part: Option<PartWriter>,
     parts: Vec<Part>,
-    rows_per_part: usize,
+    states_per_part: usize,
     vectors: usize,
     records: usize,
 }
@@ -83,12 +85,12 @@ impl StoreWriter {
     /// # Errors
     /// Those of [`OutputFolder::create`]; [`Error::Usage`] for vectors without width.
     pub fn create(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
-        let rows_per_part = PART_BYTES / (options.dim * options.dtype.size()).max(1);
-        Self::with_rows_per_part(path.as_ref(), options, rows_per_part)
+        let states_per_part = PART_BYTES / (options.dim * options.dtype.size()).max(1);
+        Self::with_states_per_part(path.as_ref(), options, states_per_part)
     }
 
-    fn with_rows_per_part(path: &Path, options: StoreOptions, rows_per_part: usize) -> Result<Self> {
-        if options.dim == 0 || rows_per_part == 0 {
+    fn with_states_per_part(path: &Path, options: StoreOptions, states_per_part: usize) -> Result<Self> {
+        if options.dim == 0 || states_per_part == 0 {
             return Err(Error::usage(
                 format!("vectors of width {} cannot be stored", options.dim),
                 "check the encoder or the imported file",
@@ -105,7 +107,7 @@ impl StoreWriter {
             rejects,
             part: None,
             parts: Vec::new(),
-            rows_per_part,
+            states_per_part,
             vectors: 0,
             records: 0,
         })
@@ -117,7 +119,8 @@ impl StoreWriter {
         self.claims.row(digest).is_some()
     }
 
-    /// Appends a record. `vector` (`[dim]`) is used where the sequence is new, and ignored otherwise.
+    /// Appends a record. `vector` (`[dim]`, per residue `[L, dim]`) is used where the sequence is new, and ignored
+    /// otherwise.
     ///
     /// A record whose id was taken, or whose vector is not finite in the type of the store, is refused and listed; the
     /// status says so.
@@ -178,7 +181,7 @@ impl StoreWriter {
         self.end_part()?;
         let rows = self.ids.finish()?;
         let detail = Detail {
-            layout: POOLED.into(),
+            layout: self.options.layout.name().into(),
             encoder: self.options.encoder,
             modality: self.options.modality,
             dtype: self.options.dtype,
@@ -199,24 +202,30 @@ impl StoreWriter {
     }
 
     fn push_vector(&mut self, vector: &[f32]) -> Result<bool> {
-        if vector.len() != self.options.dim {
+        let (dim, layout) = (self.options.dim, self.options.layout);
+        let fits = match layout {
+            Layout::Pooled => vector.len() == dim,
+            Layout::PerResidue => !vector.is_empty() && vector.len().is_multiple_of(dim),
+        };
+        if !fits {
             return Err(Error::Shape {
                 op: "store",
-                expected: format!("[{}]", self.options.dim),
+                expected: format!("{} [{dim}]", layout.name()),
                 found: format!("[{}]", vector.len()),
             });
         }
         if self.vectors >= u32::MAX as usize {
             return Err(Error::data("more than 4 294 967 294 distinct sequences", "split the input"));
         }
-        if self.part.as_ref().is_some_and(|part| part.rows() == self.rows_per_part) {
+        let full = |part: &PartWriter| part.states() > 0 && part.states() + vector.len() / dim > self.states_per_part;
+        if self.part.as_ref().is_some_and(full) {
             self.end_part()?;
         }
         let part = match &mut self.part {
             Some(part) => part,
             slot => {
                 let place = self.folder.place(&part_path(self.parts.len()))?;
-                slot.insert(PartWriter::create(place, self.options.dim, self.options.dtype)?)
+                slot.insert(PartWriter::create(place, layout, dim, self.options.dtype)?)
             }
         };
         let written = part.push(vector)?;
@@ -238,6 +247,6 @@ fn part_path(index: usize) -> String {
 }
 
 #[cfg(test)]
-pub(super) fn small_parts(path: &Path, options: StoreOptions, rows: usize) -> Result<StoreWriter> {
-    StoreWriter::with_rows_per_part(path, options, rows)
+pub(super) fn small_parts(path: &Path, options: StoreOptions, states: usize) -> Result<StoreWriter> {
+    StoreWriter::with_states_per_part(path, options, states)
 }

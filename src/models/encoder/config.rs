@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// Sizes and switches of an encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +58,70 @@ impl EncoderConfig {
     /// Width of one head.
     #[must_use]
     pub fn d_head(&self) -> usize {
-        self.d_model / self.n_heads
+        self.d_model / self.n_heads.max(1)
+    }
+
+    /// True to itself: sizes above zero, heads that divide the width into even parts.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the field.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::data(format!("encoder configuration: {what}"), "correct config.json"));
+        let sizes = [
+            ("n_layers", self.n_layers),
+            ("d_model", self.d_model),
+            ("n_heads", self.n_heads),
+            ("d_ff", self.d_ff),
+            ("vocab_size", self.vocab_size),
+        ];
+        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+            return wrong(format!("{name} is 0"));
+        }
+        if !self.d_model.is_multiple_of(2 * self.n_heads) {
+            return wrong(format!("{} heads do not divide d_model {} into even parts", self.n_heads, self.d_model));
+        }
+        if !(self.layer_norm_eps >= 0.0 && self.rope_theta > 0.0) {
+            return wrong("layer_norm_eps or rope_theta is no positive number".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Floating-point operations of one sequence of `n_tokens`: the products of weights and of attention.
+    #[must_use]
+    pub fn flop(&self, n_tokens: usize) -> f64 {
+        let (n, d, d_ff) = (n_tokens as f64, self.d_model as f64, self.d_ff as f64);
+        let inner = if self.feed_forward == FeedForward::SwiGlu { 3.0 } else { 2.0 };
+        self.n_layers as f64 * (2.0 * n * (4.0 * d * d + inner * d * d_ff) + 4.0 * n * n * d)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contradictions_are_named_and_work_is_counted() {
+        let esm2_650m = EncoderConfig {
+            n_layers: 33,
+            d_model: 1280,
+            n_heads: 20,
+            d_ff: 5120,
+            vocab_size: 33,
+            mask_id: 32,
+            layer_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            token_dropout: true,
+            attention_residual: AttentionResidual::Input,
+            attention_bias: true,
+            feed_forward: FeedForward::Gelu,
+        };
+        esm2_650m.check().unwrap();
+        assert_eq!(esm2_650m.d_head(), 64);
+        // 1.320 GFLOP a token at 130 tokens, by hand.
+        assert!((esm2_650m.flop(130) / 130.0 / 1.320e9 - 1.0).abs() < 1e-3);
+        let odd = EncoderConfig { n_heads: 3, ..esm2_650m.clone() };
+        assert!(odd.check().unwrap_err().to_string().contains("3 heads do not divide"));
+        let none = EncoderConfig { d_ff: 0, ..esm2_650m };
+        assert!(none.check().unwrap_err().to_string().contains("d_ff is 0"));
     }
 }

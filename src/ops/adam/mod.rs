@@ -91,7 +91,7 @@ mod tests {
     fn three_steps_by_the_formula() {
         let config = AdamConfig { learning_rate: 0.1, ..AdamConfig::default() };
         for threads in [1, 2] {
-            let backend = Cpu { threads };
+            let backend = Cpu::with_threads(threads);
             let mut parameters = vec![1.0f64, -2.0, 0.5];
             let mut moments = Moments::zeros(&backend, 3).unwrap();
             let mut expected = [(1.0f64, 0.0f64, 0.0f64), (-2.0, 0.0, 0.0), (0.5, 0.0, 0.0)];
@@ -117,7 +117,7 @@ mod tests {
         let n = 300_001;
         let gradient: Vec<f32> = (0..n).map(|i| ((i * 37 % 1001) as f32 - 500.0) * 1e-3).collect();
         let run = |threads| {
-            let backend = Cpu { threads };
+            let backend = Cpu::with_threads(threads);
             let (mut p, mut moments) = (vec![0.1f32; n], Moments::zeros(&backend, n).unwrap());
             for step in 1..4 {
                 adam(&backend, &AdamConfig::default(), step, &mut p, &mut moments, &gradient).unwrap();

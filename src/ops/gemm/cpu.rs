@@ -32,7 +32,15 @@ impl Gemm for Cpu {
         if m * n * k == 0 {
             return Ok(());
         }
-        let block = |(i, c): (usize, &mut [T])| rows(product, extent, i * BLOCK_ROWS, a, b, accumulate, c);
+        let block = |(i, c): (usize, &mut [T])| {
+            if product == Product::Nt && T::NAME == "f32" {
+                let a = bytemuck::cast_slice(&a[i * BLOCK_ROWS * k..][..c.len() / n * k]);
+                let (b, c) = (bytemuck::cast_slice(b), bytemuck::cast_slice_mut(c));
+                self.isa.dispatch(RowDots { k, a, b, accumulate, c });
+            } else {
+                rows(product, extent, i * BLOCK_ROWS, a, b, accumulate, c);
+            }
+        };
         if self.threads > 1 && m > BLOCK_ROWS && m * n * k > SERIAL_WORK {
             c.par_chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
         } else {
@@ -47,11 +55,6 @@ impl Gemm for Cpu {
 fn rows<T: Real>(product: Product, extent: Extent, first: usize, a: &[T], b: &[T], accumulate: bool, c: &mut [T]) {
     let Extent { m, n, k } = extent;
     let rows = c.len() / n;
-    if product == Product::Nt && T::NAME == "f32" {
-        let a = bytemuck::cast_slice(&a[first * k..(first + rows) * k]);
-        let product = RowDots { k, a, b: bytemuck::cast_slice(b), accumulate, c: bytemuck::cast_slice_mut(c) };
-        return pulp::Arch::new().dispatch(product);
-    }
     let (a_row, a_col) = if product == Product::Tn { (1, m) } else { (k, 1) };
     let (b_row, b_col) = if product == Product::Nt { (1, k) } else { (n, 1) };
     let a = &a[first * a_row..];

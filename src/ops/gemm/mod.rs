@@ -122,7 +122,7 @@ mod tests {
         for product in [Product::Nt, Product::Nn, Product::Tn] {
             for (m, n, k) in [(1, 1, 1), (1, 7, 3), (5, 1, 9), (32, 64, 300), (17, 33, 65), (3, 5, 1)] {
                 for threads in [1, 2] {
-                    agrees(&Cpu { threads }, product, Extent { m, n, k });
+                    agrees(&Cpu::with_threads(threads), product, Extent { m, n, k });
                 }
             }
         }

@@ -1,26 +1,30 @@
 //! CPU twin.
 
+use super::finish::Finish;
+use super::int8::{self, Int8Weights};
+use super::panels::Branches;
+use super::product::product as product_f32;
 use super::{Epilogue, Linear, LinearTensors, LinearWeights, Precision};
-use crate::backend::{Cpu, Matrix, MatrixMut};
+use crate::backend::Cpu;
 use crate::error::Result;
-use crate::ops::gemm::{Product, gemm};
+use crate::weights::Tensor;
 
-/// Weights of one layer, `[out, in]`, or two layers of that shape.
+/// Weights of one layer.
 #[derive(Debug)]
 pub struct CpuWeights {
-    d_in: usize,
-    d_out: usize,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+    branches: Branches,
+    biases: Vec<Vec<f32>>,
     beta: Option<f32>,
+    /// Of [`Precision::Int8`].
+    quantized: Option<Int8Weights>,
 }
 
 impl LinearWeights for CpuWeights {
     fn d_in(&self) -> usize {
-        self.d_in
+        self.branches.d_in
     }
     fn d_out(&self) -> usize {
-        self.d_out
+        self.branches.d_out
     }
     fn is_swiglu(&self) -> bool {
         self.beta.is_some()
@@ -30,19 +34,25 @@ impl LinearWeights for CpuWeights {
 impl Linear for Cpu {
     type Weights = CpuWeights;
 
-    fn load_linear(&self, tensors: LinearTensors<'_>, _precision: Precision) -> Result<CpuWeights> {
-        let (weights, biases, beta) = match tensors {
-            LinearTensors::Stacked { weights, biases } => (weights.to_vec(), biases.to_vec(), None),
-            LinearTensors::SwiGlu { linear, linear_bias, gate, gate_bias, beta } => {
-                (vec![linear.clone(), gate.clone()], vec![linear_bias.clone(), gate_bias.clone()], Some(beta))
+    fn load_linear(&self, tensors: LinearTensors<'_>, precision: Precision) -> Result<CpuWeights> {
+        let (tensors, biases, beta) = match tensors {
+            LinearTensors::Stacked { weights, biases } => {
+                (vec![weights.to_vec()], vec![biases.iter().flat_map(Tensor::to_f32).collect()], None)
             }
+            LinearTensors::SwiGlu { linear, linear_bias, gate, gate_bias, beta } => (
+                vec![vec![linear.clone()], vec![gate.clone()]],
+                vec![linear_bias.to_f32(), gate_bias.to_f32()],
+                Some(beta),
+            ),
         };
-        let d_in = weights[0].shape()[1];
-        let weight: Vec<f32> = weights.iter().flat_map(crate::weights::Tensor::to_f32).collect();
-        let rows = weight.len() / d_in;
-        let mut bias: Vec<f32> = biases.iter().flat_map(crate::weights::Tensor::to_f32).collect();
-        bias.resize(rows, 0.0);
-        Ok(CpuWeights { d_in, d_out: if beta.is_some() { rows / 2 } else { rows }, weight, bias, beta })
+        let d_out = tensors[0].iter().map(|tensor| tensor.shape()[0]).sum();
+        let d_in = tensors[0].first().map_or(0, |tensor| tensor.shape()[1]);
+        let branches = Branches { tensors, d_in, d_out };
+        let quantized = match precision {
+            Precision::F32 => None,
+            Precision::Int8 => Some(Int8Weights::new(self.isa, &branches)?),
+        };
+        Ok(CpuWeights { branches, biases, beta, quantized })
     }
 
     fn linear_raw(
@@ -53,31 +63,10 @@ impl Linear for Cpu {
         epilogue: Epilogue,
         y: &mut [f32],
     ) -> Result<()> {
-        let rows = weights.bias.len();
-        let mut z = vec![0.0; n_rows * rows];
-        gemm(
-            self,
-            Product::Nt,
-            Matrix { rows: n_rows, cols: weights.d_in, view: x },
-            Matrix { rows, cols: weights.d_in, view: &weights.weight[..] },
-            false,
-            MatrixMut { rows: n_rows, cols: rows, view: &mut z[..] },
-        )?;
-        for (z, y) in z.chunks_mut(rows).zip(y.chunks_mut(weights.d_out)) {
-            for (z, bias) in z.iter_mut().zip(&weights.bias) {
-                *z += bias;
-            }
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = match epilogue {
-                    Epilogue::Store => z[i],
-                    Epilogue::Add => *y + z[i],
-                    Epilogue::Gelu => 0.5 * z[i] * (1.0 + libm::erff(z[i] * std::f32::consts::FRAC_1_SQRT_2)),
-                    Epilogue::SwiGlu => {
-                        let a = z[i];
-                        a / (1.0 + (-weights.beta.unwrap_or(1.0) * a).exp()) * z[i + weights.d_out]
-                    }
-                };
-            }
+        let finish = Finish { biases: &weights.biases, epilogue, beta: weights.beta.unwrap_or(1.0) };
+        match &weights.quantized {
+            None => product_f32(self, n_rows, x, &weights.branches, finish, y),
+            Some(quantized) => int8::product(self, n_rows, x, quantized, finish, y),
         }
         Ok(())
     }

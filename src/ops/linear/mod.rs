@@ -1,6 +1,15 @@
 //! A linear layer with stored weights and what follows it: `y = epilogue(x·Wᵀ + b)`.
 
 mod cpu;
+mod finish;
+mod int8;
+mod panels;
+mod product;
+mod split;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod turn;
 
 use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;
@@ -48,6 +57,8 @@ pub enum Epilogue {
     Store,
     /// `y = z·½·(1 + erf(z/√2))`.
     Gelu,
+    /// `y = max(z, 0)`.
+    Relu,
     /// `y = y + z`.
     Add,
     /// `y = a·σ(β·a)·g`, `[n_rows, out]` of the two layers loaded as [`LinearTensors::SwiGlu`], and of those only.

@@ -52,7 +52,7 @@ fn lines_blanks_case_and_line_ends() {
 #[test]
 fn unknown_letters_gaps_and_stops() {
     let record = &rna(">a\nACXN-.É*7I\n")[0];
-    assert_eq!((record.sequence.as_slice(), record.unknown), (&b"ACXN-.?*7I"[..], 4));
+    assert_eq!((record.sequence.as_slice(), record.unknown), (&b"ACXN-.~*7I"[..], 4));
     let proteins = all(Alphabet::Protein, ">p\nMKU*\n>q\nM*K\nJ**\n>r\n*\n>s\nMk*\n\n").unwrap();
     assert_eq!(proteins[0], SequenceRecord { dropped_stop: true, ..good("p", 1, "MKU") });
     assert_eq!(proteins[1], SequenceRecord { dropped_stop: true, unknown: 3, ..good("q", 3, "M*KJ*") });

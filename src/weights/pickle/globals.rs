@@ -7,6 +7,8 @@ use crate::weights::elements::Element;
 pub(super) enum Global {
     /// `collections.OrderedDict`, read as a dict.
     OrderedDict,
+    /// `argparse.Namespace`, read as a container of its attributes.
+    Namespace,
     /// `_codecs.encode`: bytes, as Python 3 writes them for Python 2.
     Encode,
     /// Makes an empty array that a state then fills.
@@ -32,6 +34,7 @@ impl Global {
     pub fn find(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
+            ("argparse", "Namespace") => Self::Namespace,
             ("_codecs", "encode") => Self::Encode,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Self::ReconstructArray,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Self::Scalar,

@@ -23,8 +23,8 @@ pub(super) struct Machine<'a> {
     pub allowance: usize,
 }
 
-/// Runs the program in `bytes`.
-pub(super) fn run(bytes: &[u8]) -> Step<Pickle<'_>> {
+/// Runs the program at the start of `bytes`, and tells its length.
+pub(super) fn run(bytes: &[u8]) -> Step<(Pickle<'_>, usize)> {
     if bytes.first() != Some(&0x80) {
         return Err(Fault::NotBinary("it does not begin with a protocol number"));
     }
@@ -39,7 +39,7 @@ pub(super) fn run(bytes: &[u8]) -> Step<Pickle<'_>> {
     };
     while !machine.step()? {}
     let root = machine.pop()?;
-    Ok(Pickle { nodes: machine.nodes, root })
+    Ok((Pickle { nodes: machine.nodes, root }, machine.at))
 }
 
 impl<'a> Machine<'a> {

@@ -11,6 +11,7 @@ mod view;
 
 use std::path::Path;
 
+use super::elements::Element;
 use crate::error::{Error, Result};
 
 pub use view::{TensorView, View};
@@ -31,6 +32,14 @@ impl<'a> Pickle<'a> {
     /// [`Error::Format`] for bytes that are no whole pickle, for protocols 0 and 1, and for every name that is not on
     /// the list of harmless ones; nothing of a pickle is ever executed. `path` names it in messages.
     pub fn read(path: &Path, bytes: &'a [u8]) -> Result<Self> {
+        Ok(Self::read_first(path, bytes)?.0)
+    }
+
+    /// Reads the first of several pickles that lie end to end, and tells its length.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_first(path: &Path, bytes: &'a [u8]) -> Result<(Self, usize)> {
         machine::run(bytes).map_err(|fault| {
             let help = match fault {
                 Fault::Refused(_) => {
@@ -46,6 +55,14 @@ impl<'a> Pickle<'a> {
     #[must_use]
     pub fn root(&self) -> View<'_> {
         View::new(&self.nodes, self.root)
+    }
+
+    /// Key and type of every PyTorch storage, in order of appearance.
+    pub fn storages(&self) -> impl Iterator<Item = (&'a str, Element)> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Storage { element, key, .. } => Some((*key, *element)),
+            _ => None,
+        })
     }
 }
 

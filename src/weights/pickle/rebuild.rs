@@ -23,6 +23,7 @@ pub(super) fn call(machine: &mut Machine, callee: At, arguments: At) -> Step<At>
     let node = match (global, arguments.as_slice()) {
         (Global::OrderedDict, []) => Node::Dict(Vec::new()),
         (Global::OrderedDict, [pairs]) => ordered(machine, *pairs)?,
+        (Global::Namespace, []) => Node::Namespace(Vec::new()),
         (Global::Encode, [text, coding, ..]) => encode(machine, *text, *coding)?,
         (Global::ReconstructArray, [..]) => {
             let dtype = machine.keep(Node::None)?;
@@ -54,6 +55,11 @@ pub(super) fn set_state(machine: &mut Machine, object: At, state: At) -> Step {
         Node::Tuple(items) if items.len() <= MOST_ARGUMENTS => items.clone(),
         _ => Vec::new(),
     };
+    if let (Node::Namespace(_), Node::Dict(attributes)) = (machine.node(object), machine.node(state)) {
+        let attributes = attributes.clone();
+        spend(machine, attributes.len() * size_of::<(At, At)>())?;
+        return replace(machine, object, Node::Namespace(attributes));
+    }
     let changed = match (machine.node(object), items.as_slice()) {
         // (version, shape, dtype, is_fortran, data)
         (Node::Array { .. }, [_, shape, dtype, fortran, bytes]) => Node::Array {
@@ -72,16 +78,22 @@ pub(super) fn set_state(machine: &mut Machine, object: At, state: At) -> Step {
         (Node::Dict(_), _) => return Ok(()),
         _ => return machine.damaged("a state for something that has none"),
     };
+    replace(machine, object, changed)
+}
+
+fn replace<'a>(machine: &mut Machine<'a>, object: At, node: Node<'a>) -> Step {
     if let Some(slot) = machine.nodes.get_mut(object as usize) {
-        *slot = changed;
+        *slot = node;
     }
     Ok(())
 }
 
-/// The storage that a persistent id `('storage', type, key, device, length)` names.
+/// The storage that a persistent id `('storage', type, key, device, length)` names; before version 1.6 a sixth item
+/// stood for a view of another storage.
 pub(super) fn storage<'a>(machine: &Machine<'a>, id: At) -> Step<Node<'a>> {
     if let Node::Tuple(items) = machine.node(id)
-        && let [tag, kind, key, _, len] = items.as_slice()
+        && let [tag, kind, key, _, len, view @ ..] = items.as_slice()
+        && (view.is_empty() || (view.len() == 1 && matches!(machine.node(view[0]), Node::None)))
         && let (Node::Str("storage"), Node::Global(Global::Storage(element)), Node::Str(key)) =
             (machine.node(*tag), machine.node(*kind), machine.node(*key))
     {

@@ -23,6 +23,8 @@ pub(super) enum Node<'a> {
     Tuple(Vec<At>),
     Set(Vec<At>),
     Dict(Vec<(At, At)>),
+    /// Attributes by name.
+    Namespace(Vec<(At, At)>),
     Global(Global),
     /// A NumPy type; `None` for one that is not a number.
     Dtype {
@@ -65,6 +67,7 @@ impl Node<'_> {
             Self::Tuple(_) => "tuple",
             Self::Set(_) => "set",
             Self::Dict(_) => "dict",
+            Self::Namespace(_) => "Namespace",
             Self::Global(_) => "type",
             Self::Dtype { .. } => "numpy.dtype",
             Self::Array { .. } => "numpy.ndarray",

@@ -12,11 +12,11 @@ pub struct View<'p> {
 
 /// A PyTorch tensor: where its numbers lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorView<'p> {
+pub struct TensorView {
     /// Type of the numbers.
     pub element: Element,
     /// Name of the storage in its file.
-    pub key: &'p str,
+    pub key: String,
     /// Elements of the storage.
     pub storage_len: usize,
     /// First element.
@@ -25,6 +25,25 @@ pub struct TensorView<'p> {
     pub shape: Vec<usize>,
     /// Elements from one to the next along each axis.
     pub strides: Vec<usize>,
+}
+
+impl TensorView {
+    /// Number of elements.
+    #[must_use]
+    pub fn n_elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True when the elements lie one after the other in row-major order.
+    #[must_use]
+    pub fn is_contiguous(&self) -> bool {
+        let mut step = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            let fits = size == 1 || stride == step;
+            step *= size;
+            fits
+        })
+    }
 }
 
 impl<'p> View<'p> {
@@ -64,6 +83,15 @@ impl<'p> View<'p> {
         }
     }
 
+    /// True or False.
+    #[must_use]
+    pub fn as_bool(self) -> Option<bool> {
+        match self.node() {
+            Node::Bool(b) => Some(*b),
+            _ => None,
+        }
+    }
+
     /// A number: float, integer, bool, or an array of one element without axes.
     #[must_use]
     pub fn as_f32(self) -> Option<f32> {
@@ -90,11 +118,13 @@ impl<'p> View<'p> {
         }
     }
 
-    /// Keys and values of a dict, in order.
+    /// Keys and values of a dict, or attributes of a namespace, in order.
     #[must_use]
     pub fn entries(self) -> Option<impl ExactSizeIterator<Item = (View<'p>, View<'p>)>> {
         match self.node() {
-            Node::Dict(entries) => Some(entries.iter().map(move |&(key, value)| (self.to(key), self.to(value)))),
+            Node::Dict(entries) | Node::Namespace(entries) => {
+                Some(entries.iter().map(move |&(key, value)| (self.to(key), self.to(value))))
+            }
             _ => None,
         }
     }
@@ -124,9 +154,15 @@ impl<'p> View<'p> {
         })
     }
 
+    /// True of a PyTorch tensor, sound or not.
+    #[must_use]
+    pub fn is_tensor(self) -> bool {
+        matches!(self.node(), Node::Tensor { .. })
+    }
+
     /// A PyTorch tensor that stays inside its storage and has no more elements than it.
     #[must_use]
-    pub fn as_tensor(self) -> Option<TensorView<'p>> {
+    pub fn as_tensor(self) -> Option<TensorView> {
         let Node::Tensor { storage, offset, shape, strides } = self.node() else { return None };
         let Node::Storage { element, key, len } = self.to(*storage).node() else { return None };
         let elements = n_elements(shape)?;
@@ -137,7 +173,7 @@ impl<'p> View<'p> {
         let inside = shape.len() == strides.len() && elements <= *len && (elements == 0 || end < *len);
         inside.then(|| TensorView {
             element: *element,
-            key,
+            key: (*key).to_owned(),
             storage_len: *len,
             offset: *offset,
             shape: shape.clone(),

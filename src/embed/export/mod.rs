@@ -1,5 +1,7 @@
 //! A store for other tools: NumPy, Parquet or CSV.
 
+mod npy;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::store::{Dtype, Store, system_error};
+use super::store::{ResidueStore, Store, system_error};
 use crate::data::VectorSource;
 use crate::error::{Error, Result};
 use crate::files::AtomicFile;
@@ -55,12 +57,13 @@ pub fn export(store: &Store, format: ExportFormat, out: &Path, progress: &dyn Pr
     let mut files = vec![out.to_path_buf()];
     match format {
         ExportFormat::Npy => {
-            write_npy(store, &mut file, out, progress)?;
-            let ids = out.with_extension("ids.tsv");
-            let mut table = AtomicFile::create(&ids)?;
-            write_ids(store, &mut table).map_err(Error::io("write", &ids))?;
-            table.commit_with_digest()?;
-            files.push(ids);
+            let detail = store.detail();
+            npy::write_header(&mut file, npy::code(detail.dtype), &[store.n_rows(), detail.dim], out)?;
+            for row in 0..store.n_rows() {
+                file.write_all(store.stored_row(row)).map_err(Error::io("write", out))?;
+                tick(row, progress)?;
+            }
+            files.push(npy::write_ids(store.records(), out)?);
         }
         ExportFormat::Parquet => write_parquet(store, &mut file, out, progress)?,
         ExportFormat::Csv => write_csv(store, &mut file, out, progress)?,
@@ -70,31 +73,46 @@ pub fn export(store: &Store, format: ExportFormat, out: &Path, progress: &dyn Pr
     Ok(files)
 }
 
-fn write_npy(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Progress) -> Result<()> {
-    let code = if store.detail().dtype == Dtype::F16 { "<f2" } else { "<f4" };
-    let shape = format!("({}, {})", store.n_rows(), store.dim());
-    let header = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': {shape}, }}");
-    // Magic, version, length and header fill whole lines of 64 bytes, the last of them a line end.
-    let width = (10 + header.len() + 1).next_multiple_of(64) - 11;
-    let mut head = b"\x93NUMPY\x01\x00".to_vec();
-    head.extend((width as u16 + 1).to_le_bytes());
-    head.extend(format!("{header:<width$}\n").as_bytes());
-    file.write_all(&head).map_err(Error::io("write", out))?;
+/// The same for a store per residue, as NumPy arrays: the states, `[ΣL, dim]`; `<name>.offsets.npy`, `[rows + 1]`, where
+/// the states of each row begin and end; and the table of records.
+///
+/// # Errors
+/// Those of [`export`]; [`Error::Usage`] for other formats.
+pub fn export_residues(
+    store: &ResidueStore,
+    format: ExportFormat,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<PathBuf>> {
+    if format != ExportFormat::Npy {
+        return Err(Error::usage(
+            format!("a store per residue cannot be exported as {}", format.suffix()),
+            "choose --format npy: the states of all residues, and where each sequence begins",
+        ));
+    }
+    progress.begin("export", "rows", Some(store.n_rows() as u64));
+    let mut offsets = vec![0i64];
+    let mut end = 0;
+    offsets.extend((0..store.n_rows()).map(|row| {
+        end += store.n_states(row) as i64;
+        end
+    }));
+    let mut file = AtomicFile::create(out)?;
+    let detail = store.detail();
+    npy::write_header(&mut file, npy::code(detail.dtype), &[end as usize, detail.dim], out)?;
     for row in 0..store.n_rows() {
-        file.write_all(store.stored_row(row)).map_err(Error::io("write", out))?;
+        file.write_all(store.stored_states(row)).map_err(Error::io("write", out))?;
         tick(row, progress)?;
     }
-    Ok(())
-}
-
-fn write_ids(store: &Store, file: &mut AtomicFile) -> std::io::Result<()> {
-    writeln!(file, "id\trow\tdigest\tlength\tstatus")?;
-    for record in store.records() {
-        let id = record.id.replace(['\t', '\n', '\r'], " ");
-        let row = record.row.map_or(String::new(), |row| row.to_string());
-        writeln!(file, "{id}\t{row}\t{}\t{}\t{}", record.digest_hex(), record.length, record.status.name())?;
-    }
-    Ok(())
+    let offsets_path = out.with_extension("offsets.npy");
+    let mut offsets_file = AtomicFile::create(&offsets_path)?;
+    npy::write_header(&mut offsets_file, "<i8", &[offsets.len()], &offsets_path)?;
+    offsets_file.write_all(bytemuck::cast_slice(&offsets)).map_err(Error::io("write", &offsets_path))?;
+    let ids = npy::write_ids(store.records(), out)?;
+    offsets_file.commit_with_digest()?;
+    file.commit_with_digest()?;
+    progress.finish();
+    Ok(vec![out.to_path_buf(), offsets_path, ids])
 }
 
 fn write_csv(store: &Store, file: &mut AtomicFile, out: &Path, progress: &dyn Progress) -> Result<()> {

@@ -1,0 +1,159 @@
+//! `biollmnet embed`.
+
+mod backbone;
+mod flags;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use biollmnet::backend::Isa;
+use biollmnet::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+use biollmnet::embed::store::Dtype;
+use biollmnet::embed::{Pooling, RecordEncoder, WeightFree};
+use biollmnet::error::{Error, Result};
+use biollmnet::features;
+use biollmnet::models::backbone::Backbone;
+use clap::{ArgAction, Args};
+
+use super::{Context, Outcome};
+pub use flags::{DtypeFlag, Modality};
+use flags::{LongFlag, PrecisionFlag, UnknownFlag, UntrainedFlag, instruction_set, memory_size};
+pub use summary::describe;
+
+/// Arguments of `embed`.
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// FASTA file (sequences) or SMILES file (molecules: SMILES, white space, id), plain or gzip; - reads standard
+    /// input.
+    input: PathBuf,
+    /// What makes the vectors: kmer (RNA 4-mer frequencies), triad (protein conjoint triad), or the folder of a
+    /// backbone.
+    #[arg(long, value_name = "ENC")]
+    encoder: String,
+    /// The store to write, a folder.
+    #[arg(long, value_name = "STORE")]
+    out: PathBuf,
+    /// Type of the stored numbers [default: f16 of backbones, f32 of encoders without weights].
+    #[arg(long, value_enum)]
+    dtype: Option<DtypeFlag>,
+    /// How a record becomes a vector. Sequences: mean (over residues), cls, mean-with-special, per-residue. Molecules:
+    /// mean, sum, max, codes, per-atom. Several, separated by commas, go to a store each, STORE/POOLING.
+    #[arg(long, value_name = "POOLING", value_delimiter = ',', default_value = "mean")]
+    pooling: Vec<String>,
+    /// Kind of the records, where the encoder does not fix it.
+    #[arg(long, value_enum)]
+    modality: Option<Modality>,
+    /// Letters outside the vocabulary: unk counts them and goes on, error refuses the record.
+    #[arg(long, value_enum, default_value_t = UnknownFlag::Unk)]
+    unknown: UnknownFlag,
+    /// Letters that a vocabulary has though the published weights were never trained with them (multimolecule's
+    /// X . * | ?): own takes their tokens, unk takes them as unknown, as RiNALMo's own code does.
+    #[arg(long, value_enum, default_value_t = UntrainedFlag::Own)]
+    untrained_letters: UntrainedFlag,
+    /// Most letters of a sequence [default: no limit].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_length: Option<u64>,
+    /// Sequences beyond --max-length: error refuses the record, truncate encodes its first letters and flags it, window
+    /// averages overlapping windows of that length by residue and flags it (backbones).
+    #[arg(long, value_enum, default_value_t = LongFlag::Error)]
+    long: LongFlag,
+    /// Arithmetic of a backbone: f32, or int8 for its linear layers; f16 and fp8 are those of CUDA devices.
+    #[arg(long, value_enum, default_value_t = PrecisionFlag::F32)]
+    precision: PrecisionFlag,
+    /// Tokens that a backbone computes together; a longer sequence is computed alone. It changes no number.
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    max_tokens: u64,
+    /// Most work space of a backbone, in bytes or as 512M, 8G; a sequence that takes more is refused, not the run
+    /// [default: 80 % of the free memory].
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    max_memory: Option<u64>,
+    /// Instruction set of a backbone's kernels: avx512-vnni, avx512, avx2, neon or portable [default: the fastest of
+    /// this machine]. Another one may change the last bits.
+    #[arg(long, value_name = "ISA", value_parser = instruction_set)]
+    isa: Option<Isa>,
+    /// Leave a finished store of the same input, encoder and flags as it is.
+    #[arg(long, default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = ArgAction::Set)]
+    resume: bool,
+    /// Replace a finished store.
+    #[arg(long)]
+    force: bool,
+}
+
+impl EmbedArgs {
+    fn options(&self, dtype: Dtype) -> EmbedOptions {
+        EmbedOptions {
+            dtype: self.dtype.map_or(dtype, Dtype::from),
+            unknown: if self.unknown == UnknownFlag::Error { UnknownLetters::Refuse } else { UnknownLetters::Keep },
+            max_length: self.max_length.map(|n| n as usize),
+            long: match self.long {
+                LongFlag::Error => LongSequences::Refuse,
+                LongFlag::Truncate => LongSequences::Truncate,
+                LongFlag::Window => LongSequences::Window,
+            },
+            resume: self.resume,
+            force: self.force,
+        }
+    }
+
+    /// The poolings, each once.
+    fn poolings(&self) -> Result<Vec<Pooling>> {
+        let mut poolings = Vec::new();
+        for name in &self.pooling {
+            let pooling = Pooling::from_name(name).ok_or_else(|| {
+                let known: Vec<_> = Pooling::ALL.into_iter().map(Pooling::name).collect();
+                Error::usage(format!("there is no pooling '{name}'"), format!("choose from: {}", known.join(", ")))
+            })?;
+            if !poolings.contains(&pooling) {
+                poolings.push(pooling);
+            }
+        }
+        Ok(poolings)
+    }
+}
+
+/// Embeds the input and prints one summary.
+pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
+    if args.long == LongFlag::Window && args.max_length.is_none() {
+        return Err(Error::usage("--long window needs the length of a window", "add --max-length N, e.g. 1022"));
+    }
+    let Some(encoder) = features::by_name(&args.encoder) else { return run_backbone(args, context) };
+    if args.precision != PrecisionFlag::F32 {
+        return Err(Error::usage(
+            format!("encoder '{}' has no weights that --precision could change", args.encoder),
+            "leave --precision out",
+        ));
+    }
+    // Counts over windows are exact baselines: they keep the precision that they have.
+    fill(&mut WeightFree::new(encoder), args, Dtype::F32, context)
+}
+
+fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
+    let path = Path::new(&args.encoder);
+    if !path.exists() {
+        return Err(Error::usage(
+            format!("encoder '{}' is not known, and no folder of this name is there", args.encoder),
+            format!(
+                "choose one of: {}; or the folder of a backbone; vectors made elsewhere come in by 'biollmnet \
+                 import-vectors'",
+                features::NAMES.join(", ")
+            ),
+        ));
+    }
+    let opened = Backbone::open(path)?;
+    // Language models' vectors are about as exact in half precision as the arithmetic that they are meant for.
+    fill(&mut backbone::load(args, &opened, context)?, args, Dtype::F16, context)
+}
+
+/// Embeds the input with `encoder`; `dtype` is that of the store where none was asked for.
+fn fill<E: RecordEncoder>(encoder: &mut E, args: &EmbedArgs, dtype: Dtype, context: &Context) -> Result<Outcome> {
+    let fixed = encoder.kind().modality();
+    if let Some(wanted) = args.modality.map(Modality::name).filter(|wanted| *wanted != fixed) {
+        return Err(Error::usage(
+            format!("encoder '{}' takes {fixed} records, --modality says {wanted}", args.encoder),
+            "choose the encoder of that modality, or leave --modality out",
+        ));
+    }
+    let poolings = args.poolings()?;
+    let embedded = embed(&args.input, encoder, &poolings, args.options(dtype), &args.out, &*context.progress)?;
+    summary::report(&embedded, &args.out, &poolings, encoder.measure(), fixed, context)
+}

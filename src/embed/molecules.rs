@@ -1,0 +1,194 @@
+//! Encoders of small molecules, as the pipeline sees them.
+
+use rayon::prelude::*;
+
+use super::encoder::{Measure, Prepared, ReadAhead, RecordEncoder, RecordKind, Refusal};
+use super::pooling::Pooling;
+use super::store::{Flags, Layout, Status};
+use super::vectors::Vectors;
+use crate::data::EncoderIdentity;
+use crate::error::Result;
+use crate::mol::{self, Molecule};
+use crate::progress::{Progress, check_interrupt};
+
+/// Molecules between two looks at the interrupt flag.
+const STRETCH: usize = 256;
+
+/// Turns one molecule into vectors.
+pub trait MoleculeEncoder: Send + Sync {
+    /// The poolings that it offers.
+    fn poolings(&self) -> &[Pooling];
+    /// What made the vectors of this pooling.
+    fn identity(&self, pooling: Pooling) -> EncoderIdentity;
+    /// Width of a vector of this pooling.
+    fn dim(&self, pooling: Pooling) -> usize;
+    /// Why this molecule cannot be encoded, where that is so.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    fn check(&self, _molecule: &Molecule) -> Result<(), String> {
+        Ok(())
+    }
+    /// Writes the molecule's vectors of each pooling: `[dim]`, or `[n_atoms, dim]` where it is not pooled.
+    ///
+    /// # Errors
+    /// Those of the network.
+    fn encode(&self, molecule: &Molecule, poolings: &[Pooling], out: &mut [&mut [f32]]) -> Result<()>;
+}
+
+/// An encoder of molecules that come as SMILES.
+pub struct Molecules<M>(M);
+
+impl<M: MoleculeEncoder> Molecules<M> {
+    /// Of this encoder.
+    #[must_use]
+    pub fn new(encoder: M) -> Self {
+        Self(encoder)
+    }
+
+    fn molecule(&self, smiles: &[u8]) -> Result<Molecule, String> {
+        let smiles = std::str::from_utf8(smiles).map_err(|_| "it is not text".to_owned())?;
+        let molecule = mol::parse(smiles).map_err(|refusal| refusal.to_string())?;
+        if molecule.atoms.is_empty() {
+            return Err("it has no atom".to_owned());
+        }
+        self.0.check(&molecule)?;
+        Ok(molecule)
+    }
+}
+
+impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
+    type Item<'a> = Molecule;
+
+    fn kind(&self) -> RecordKind {
+        RecordKind::Molecules
+    }
+    fn poolings(&self) -> &[Pooling] {
+        self.0.poolings()
+    }
+    fn identity(&self, pooling: Pooling) -> EncoderIdentity {
+        self.0.identity(pooling)
+    }
+    fn dim(&self, pooling: Pooling) -> usize {
+        self.0.dim(pooling)
+    }
+    fn read_ahead(&self, _poolings: &[Pooling]) -> ReadAhead {
+        ReadAhead { records: 4096, letters: 1 << 20 }
+    }
+    fn measure(&self) -> Measure {
+        Measure::Records
+    }
+    fn prepare(&self, letters: &[u8], _poolings: &[Pooling]) -> Result<Prepared<Molecule>, Refusal> {
+        match self.molecule(letters) {
+            Ok(item) => Ok(Prepared { item, flags: Flags::default() }),
+            Err(reason) => Err(Refusal { status: Status::InvalidSmiles, reason }),
+        }
+    }
+    fn rows(&self, molecule: &Molecule, pooling: Pooling) -> usize {
+        match pooling.layout() {
+            Layout::Pooled => 1,
+            Layout::PerResidue => molecule.atoms.len(),
+        }
+    }
+    fn encode(
+        &mut self,
+        molecules: &[Molecule],
+        poolings: &[Pooling],
+        vectors: &mut [Vectors],
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        // For each molecule its place in the vectors of each pooling.
+        let mut places: Vec<Vec<&mut [f32]>> = molecules.iter().map(|_| Vec::with_capacity(poolings.len())).collect();
+        for vectors in vectors {
+            for (place, out) in places.iter_mut().zip(vectors.iter_mut()) {
+                place.push(out);
+            }
+        }
+        for (molecules, places) in molecules.chunks(STRETCH).zip(places.chunks_mut(STRETCH)) {
+            check_interrupt()?;
+            let done = molecules.par_iter().zip(places);
+            done.try_for_each(|(molecule, out)| self.0.encode(molecule, poolings, out))?;
+            progress.advance(molecules.len() as u64);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::data::VectorSource;
+    use crate::embed::Store;
+    use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+    use crate::embed::store::{Dtype, ResidueStore};
+    use crate::progress::Silent;
+
+    /// Atomic numbers: their sum, and one for each atom.
+    struct Weights;
+
+    impl MoleculeEncoder for Weights {
+        fn poolings(&self) -> &[Pooling] {
+            &[Pooling::Sum, Pooling::PerAtom]
+        }
+        fn identity(&self, pooling: Pooling) -> EncoderIdentity {
+            EncoderIdentity { name: "weights".into(), digest: "w".into(), pooling: pooling.name().into() }
+        }
+        fn dim(&self, _pooling: Pooling) -> usize {
+            1
+        }
+        fn check(&self, molecule: &Molecule) -> Result<(), String> {
+            if molecule.atoms.len() < 9 { Ok(()) } else { Err("too many atoms".into()) }
+        }
+        fn encode(&self, molecule: &Molecule, poolings: &[Pooling], out: &mut [&mut [f32]]) -> Result<()> {
+            for (pooling, out) in poolings.iter().zip(out) {
+                for (i, atom) in molecule.atoms.iter().enumerate() {
+                    out[if *pooling == Pooling::Sum { 0 } else { i }] += f32::from(atom.atomic_number);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_smiles_file_becomes_stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, out) = (folder.path().join("in.smi"), folder.path().join("out"));
+        fs::write(&input, "CCO\ta\nC1CC\topen\nCCO\tb\n\nO\nCC(C)(C)(C)C five\nCCCCCCCCC large\nN\ta\n").unwrap();
+        let options = EmbedOptions {
+            dtype: Dtype::F32,
+            unknown: UnknownLetters::Keep,
+            max_length: None,
+            long: LongSequences::Refuse,
+            resume: true,
+            force: false,
+        };
+        let poolings = [Pooling::Sum, Pooling::PerAtom];
+        let embedded = embed(&input, &mut Molecules::new(Weights), &poolings, options, &out, &Silent).unwrap();
+        assert_eq!((embedded.stores.len(), embedded.work.encoded), (2, 3));
+        let store = Store::open(out.join("sum")).unwrap();
+        assert_eq!(store.detail().modality, "molecule");
+        let found: Vec<_> = store.records().map(|r| (r.id, r.row, r.status.name())).collect();
+        let invalid = "invalid-smiles";
+        let expected = [
+            ("a", Some(0), "ok"),
+            ("open", None, invalid),
+            ("b", Some(0), "ok"),
+            ("O", Some(1), "ok"),
+            ("five", None, invalid),
+            ("large", None, invalid),
+            ("a", None, "conflicting-id"),
+        ];
+        assert_eq!(found, expected);
+        let mut vector = [0.0];
+        store.copy_row(0, &mut vector);
+        assert_eq!(vector, [20.0]);
+        let atoms = ResidueStore::open_residues(out.join("per-atom")).unwrap();
+        let mut states = [0.0; 3];
+        atoms.copy_states(0, &mut states);
+        assert_eq!(states, [6.0, 6.0, 8.0]);
+        let rejects = fs::read_to_string(out.join("sum/rejects.tsv")).unwrap();
+        assert!(rejects.contains("7\tlarge\tinvalid-smiles\ttoo many atoms"), "{rejects}");
+    }
+}

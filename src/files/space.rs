@@ -1,0 +1,44 @@
+//! Room on a disk.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Total and free bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What can still be taken.
+    pub free: u64,
+}
+
+/// Space of the file system that holds `folder`, as far as this user may fill it.
+#[cfg(unix)]
+#[must_use]
+pub fn space_of(folder: &Path) -> Option<Space> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(Space {
+        total: found.f_blocks.checked_mul(found.f_frsize)?,
+        free: found.f_bavail.checked_mul(found.f_frsize)?,
+    })
+}
+
+/// Not known on this system.
+#[cfg(not(unix))]
+#[must_use]
+pub fn space_of(_folder: &Path) -> Option<Space> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_space_is_known_where_a_folder_is() {
+        let space = space_of(&std::env::temp_dir()).unwrap();
+        assert!(space.free <= space.total && space.total > 0);
+        assert_eq!(space_of(Path::new("/no/such/folder")), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! CPU twin: one task per sequence and head; keys and values are packed once, a few queries pass at a time.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::Attention;
+use super::tile::{Head, Packed};
+use crate::backend::{Cpu, Matrix, MatrixMut};
+use crate::error::Result;
+
+thread_local! {
+    /// Work space of this thread, as large as its longest sequence so far needs.
+    static PACKED: RefCell<Packed> = RefCell::default();
+}
+
+impl Attention for Cpu {
+    fn attention_raw(
+        &self,
+        qkv: &[f32],
+        cu_seqlens: Matrix<'_, Self, u32>,
+        n_heads: usize,
+        out: MatrixMut<'_, Self, f32>,
+    ) -> Result<()> {
+        let d_model = out.cols;
+        let isa = self.isa;
+        let head = |first: usize, head: usize, mut rows: Vec<&mut [f32]>| {
+            PACKED.with_borrow_mut(|packed| {
+                let qkv = &qkv[first * 3 * d_model..(first + rows.len()) * 3 * d_model];
+                isa.dispatch(Head { qkv, d_model, n_heads, head, packed, out: &mut rows });
+            });
+        };
+        // Each task writes the columns of one head in the rows of one sequence: the output is cut that way first.
+        let mut tasks: Vec<(usize, usize, Vec<&mut [f32]>)> = Vec::new();
+        let mut rest = out.view;
+        for span in cu_seqlens.view.windows(2) {
+            let (first, length) = (span[0] as usize, (span[1] - span[0]) as usize);
+            let (sequence, after) = rest.split_at_mut(length * d_model);
+            rest = after;
+            let mut heads: Vec<Vec<&mut [f32]>> = (0..n_heads).map(|_| Vec::with_capacity(length)).collect();
+            for row in sequence.chunks_exact_mut(d_model) {
+                for (rows, part) in heads.iter_mut().zip(row.chunks_exact_mut(d_model / n_heads)) {
+                    rows.push(part);
+                }
+            }
+            tasks.extend(heads.into_iter().enumerate().map(|(h, rows)| (first, h, rows)));
+        }
+        if self.threads > 1 {
+            tasks.into_par_iter().for_each(|(first, h, rows)| head(first, h, rows));
+        } else {
+            tasks.into_iter().for_each(|(first, h, rows)| head(first, h, rows));
+        }
+        Ok(())
+    }
+}

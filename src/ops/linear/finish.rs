@@ -1,0 +1,103 @@
+//! What becomes of a tile of sums while it is in registers: bias, activation, residual, and its place in `y`.
+
+// The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
+#![allow(clippy::inline_always)]
+
+use std::marker::PhantomData;
+
+use pulp::Simd;
+
+use super::Epilogue;
+use crate::ops::elementwise::{gelu, swish};
+
+/// Bias and epilogue of a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a> {
+    /// Bias of each branch, `[d_out]` or empty.
+    pub biases: &'a [Vec<f32>],
+    /// What follows.
+    pub epilogue: Epilogue,
+    /// The β of a `SwiGLU`.
+    pub beta: f32,
+}
+
+/// `y`, written by several threads, each in columns of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Output<'a> {
+    start: *mut f32,
+    n_rows: usize,
+    width: usize,
+    of: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the tasks of a product write disjoint columns or rows, so no number is reached by two threads.
+#[allow(unsafe_code)]
+unsafe impl Send for Output<'_> {}
+// SAFETY: as for Send; nothing is read through a shared reference that another task writes.
+#[allow(unsafe_code)]
+unsafe impl Sync for Output<'_> {}
+
+impl<'a> Output<'a> {
+    /// `y [rows, width]`.
+    pub(super) fn new(y: &'a mut [f32], width: usize) -> Self {
+        Self { start: y.as_mut_ptr(), n_rows: y.len() / width.max(1), width, of: PhantomData }
+    }
+
+    /// `len` numbers of `row` from `column` on; no other slice of them may be alive.
+    #[inline(always)]
+    #[allow(unsafe_code, clippy::mut_from_ref)]
+    fn part(&self, row: usize, column: usize, len: usize) -> &mut [f32] {
+        assert!(row < self.n_rows && column + len <= self.width);
+        // SAFETY: in bounds of the borrowed slice by the assertion; each tile of a product is finished once, by one
+        // task, so the slices of different calls do not overlap while they live.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + column), len) }
+    }
+}
+
+impl Finish<'_> {
+    /// Finishes the sums `z [rows, columns]` of `panel`, whose rows begin at `first_row`. Each branch has an equal part
+    /// of the columns.
+    #[inline(always)]
+    pub(super) fn tile<S: Simd>(
+        self,
+        simd: S,
+        z: &[f32],
+        columns: usize,
+        panel: usize,
+        first_row: usize,
+        output: Output<'_>,
+    ) {
+        let own = if self.epilogue == Epilogue::SwiGlu { columns / 2 } else { columns };
+        for at in (0..own).step_by(S::F32_LANES) {
+            let column = panel * own + at;
+            let len = output.width.saturating_sub(column).min(S::F32_LANES);
+            if len == 0 {
+                return;
+            }
+            let bias = |branch: usize| match self.biases.get(branch).and_then(|bias| bias.get(column..column + len)) {
+                Some(bias) => simd.partial_load_f32s(bias),
+                None => simd.splat_f32s(0.0),
+            };
+            let (bias_0, bias_1) = (bias(0), bias(1));
+            for (i, z) in z.chunks_exact(columns).enumerate() {
+                let y = output.part(first_row + i, column, len);
+                let sum = simd.add_f32s(simd.partial_load_f32s(&z[at..at + S::F32_LANES]), bias_0);
+                let value = match self.epilogue {
+                    Epilogue::Store => sum,
+                    Epilogue::Add => simd.add_f32s(simd.partial_load_f32s(y), sum),
+                    Epilogue::Gelu => gelu(simd, sum),
+                    Epilogue::Relu => {
+                        // A comparison with NaN is false, so NaN passes.
+                        let zero = simd.splat_f32s(0.0);
+                        simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum)
+                    }
+                    Epilogue::SwiGlu => {
+                        let gate = simd.partial_load_f32s(&z[own + at..own + at + S::F32_LANES]);
+                        simd.mul_f32s(swish(simd, self.beta, sum), simd.add_f32s(gate, bias_1))
+                    }
+                };
+                simd.partial_store_f32s(y, value);
+            }
+        }
+    }
+}
