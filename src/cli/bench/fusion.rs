@@ -6,7 +6,7 @@ use std::sync::Arc;
 use biollmnet::backend::Cpu;
 use biollmnet::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
 use biollmnet::error::Result;
-use biollmnet::train::{Preset, TrainConfig, Trainer, Training};
+use biollmnet::train::{OutputStart, Preset, TrainConfig, Trainer, Training};
 use clap::Args;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -119,7 +119,8 @@ fn measure(args: &FusionArgs) -> Result<Report> {
     let data = random_pairs(args);
     let network = config.fusion_config(&data);
     let rows: Vec<u32> = (0..args.pairs as u32).collect();
-    let training = Training { data: &data, rows: &rows, config: &config, epochs: 0, seed: 0, watch: None };
+    let start = OutputStart::Drawn;
+    let training = Training { data: &data, rows: &rows, config: &config, epochs: 0, seed: 0, start, watch: None };
     let backend = Cpu::all_threads();
     let mut trainer = Trainer::new(&backend, &training)?;
     let epochs = args.measuring.seconds(|| trainer.epoch().map(|_| ()))?;
