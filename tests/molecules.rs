@@ -1,181 +1,167 @@
-//! Whole commands on molecules: SMILES to stores with the fingerprint and with Mole-BERT.
+//! Molecules against RDKit's result: our own table, and the shared one where it is there.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use biollmnet::mol::{self, Molecule, Reason, Refusal};
+use std::path::Path;
 
-use biollmnet::data::VectorSource;
-use biollmnet::embed::Store;
-use biollmnet::embed::store::ResidueStore;
-use serde_json::Value;
-
-/// Four molecules, one of them twice, one that is none, and an empty line.
-const SMILES: &str =
-    "smiles id\nCC(=O)Oc1ccccc1C(=O)O aspirin\nOC(=O)c1ccccc1OC(C)=O same\n[Na+].[Cl-]\tsalt\n\nC1CC open\nC methane\n";
-
-struct Bench {
-    folder: tempfile::TempDir,
+fn joined<const N: usize>(rows: impl Iterator<Item = [i64; N]>) -> String {
+    rows.map(|row| row.map(|field| field.to_string()).join(",")).collect::<Vec<_>>().join(";")
 }
 
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("in.smi"), SMILES).unwrap();
-        Self { folder }
-    }
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-    #[track_caller]
-    fn run(&self, arguments: &str, code: i32) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_biollmnet"));
-        command.current_dir(self.folder.path()).args(["--threads", "2", "--progress", "none"]);
-        let Output { status, stdout, stderr } = command.args(arguments.split_whitespace()).output().unwrap();
-        let text = String::from_utf8([stdout, stderr].concat()).unwrap();
-        assert_eq!(status.code(), Some(code), "{arguments}: {text}");
-        text
-    }
-    fn vector(&self, store: &str, id: &str) -> Vec<f32> {
-        let store = Store::open(self.path(store)).unwrap();
-        let record = store.records().find(|record| record.id == id).unwrap();
-        let mut vector = vec![f32::NAN; store.detail().dim];
-        store.copy_row(record.row.unwrap() as usize, &mut vector);
-        vector
-    }
-    fn states(&self, store: &str, id: &str, n_atoms: usize) -> Vec<f32> {
-        let store = ResidueStore::open_residues(self.path(store)).unwrap();
-        let record = store.records().find(|record| record.id == id).unwrap();
-        let mut states = vec![f32::NAN; n_atoms * store.detail().dim];
-        store.copy_states(record.row.unwrap() as usize, &mut states);
-        states
-    }
+/// Atoms and bonds as `tests/golden/molecules.py` writes them.
+fn features(molecule: &Molecule) -> (String, String) {
+    let atoms = joined(molecule.atoms.iter().map(|a| {
+        [
+            i64::from(a.atomic_number),
+            a.chirality as i64,
+            i64::from(a.charge),
+            i64::from(a.n_hydrogens),
+            i64::from(a.isotope),
+            i64::from(a.aromatic),
+            i64::from(a.in_ring),
+        ]
+    }));
+    let bonds = joined(
+        molecule
+            .bonds
+            .iter()
+            .map(|b| [b.begin as i64, b.end as i64, b.order as i64, b.direction as i64, i64::from(b.in_ring)]),
+    );
+    (atoms, bonds)
+}
+
+/// What the table says about a refusal.
+fn kind(refusal: &Refusal) -> &'static str {
+    if refusal.reason() == Reason::OutOfVocabulary { "out-of-vocabulary" } else { "refused" }
 }
 
 #[test]
-fn fingerprints_of_a_smiles_file() {
-    let bench = Bench::new();
-    let text = bench.run("embed in.smi --encoder ecfp --out store", 1);
-    assert!(text.contains("5 records") && text.contains("1 refused (1 invalid-smiles"), "{text}");
-    let aspirin = bench.vector("store", "aspirin");
-    assert_eq!(aspirin, bench.vector("store", "same"));
-    assert_eq!((aspirin.len(), aspirin.iter().sum::<f32>()), (2048, 24.0));
-    assert_eq!(bench.vector("store", "methane").iter().sum::<f32>(), 1.0);
-    assert_eq!(bench.vector("store", "salt").iter().sum::<f32>(), 2.0);
-    let rejects = fs::read_to_string(bench.path("store/rejects.tsv")).unwrap();
-    assert!(rejects.contains("6\topen\tinvalid-smiles"), "{rejects}");
-    bench.run("verify store", 0);
-    assert!(bench.run("embed in.smi --encoder ecfp --out store", 0).contains("up to date"));
-    fs::write(bench.path("in.smi.gz"), gzip(SMILES.as_bytes())).unwrap();
-    bench.run("embed in.smi.gz --encoder ecfp --out packed", 1);
-    assert_eq!(bench.vector("packed", "aspirin"), aspirin);
-
-    for (flags, part) in [
-        ("--pooling sum", "no pooling 'sum'"),
-        ("--modality protein", "takes molecule records"),
-        ("--precision int8", "has no weights"),
-        ("--max-length 5 --long truncate", "cannot be cut short"),
-    ] {
-        let text = bench.run(&format!("embed in.smi --encoder ecfp --out other {flags}"), 2);
-        assert!(text.contains(part) && text.contains("help"), "{text}");
-        assert!(!bench.path("other").exists());
+fn own_table_agrees() {
+    let table = include_str!("golden/molecules.tsv");
+    let mut wrong = Vec::new();
+    for line in table.lines() {
+        let [smiles, atoms, bonds] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("three columns: {line}") };
+        let found = match mol::parse(smiles) {
+            Ok(molecule) => features(&molecule),
+            Err(refusal) => (kind(&refusal).to_owned(), String::new()),
+        };
+        if (found.0.as_str(), found.1.as_str()) != (atoms, bonds) {
+            wrong.push(format!("{smiles}\n  expected {atoms} | {bonds}\n  found    {} | {}", found.0, found.1));
+        }
     }
-    fs::write(bench.path("in.fa"), ">a\nACGU\n").unwrap();
-    assert!(bench.run("embed in.fa --encoder ecfp --out other", 3).contains("this is FASTA, not SMILES"));
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(bytes).unwrap();
-    packed.finish().unwrap()
+    assert!(table.lines().count() > 400);
+    assert!(wrong.is_empty(), "{} molecules differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
-fn mole_bert_of_true_size_in_every_pooling() {
-    let bench = Bench::new();
-    bench.run("init --config mole-bert --out weights --seed 3", 0);
-    bench.run("embed in.smi --encoder weights --out store --pooling mean,sum,max,per-atom", 1);
-    let [mean, sum, max] = ["mean", "sum", "max"].map(|pooling| bench.vector(&format!("store/{pooling}"), "aspirin"));
-    let states = bench.states("store/per-atom", "aspirin", 13);
-    assert_eq!((mean.len(), states.len()), (300, 13 * 300));
-    for column in 0..300 {
-        let values = || states.iter().skip(column).step_by(300);
-        let total: f64 = values().map(|&value| f64::from(value)).sum();
-        assert_eq!((sum[column], mean[column]), (total as f32, (total / 13.0) as f32));
-        assert_eq!(max[column], values().copied().fold(f32::NEG_INFINITY, f32::max));
-    }
-    // Alone, in a file of its own, and twenty times with others, by one thread: the same bits.
-    fs::write(bench.path("alone.smi"), "CC(=O)Oc1ccccc1C(=O)O aspirin").unwrap();
-    bench.run("embed alone.smi --encoder weights --out alone --threads 1", 0);
-    assert_eq!(bench.vector("alone", "aspirin"), mean);
-    let crowd: String = (1..200).map(|n| format!("{}O c{n}\n", "C".repeat(n))).collect();
-    fs::write(bench.path("crowd.smi"), crowd + "CC(=O)Oc1ccccc1C(=O)O aspirin").unwrap();
-    bench.run("embed crowd.smi --encoder weights --out crowd", 0);
-    assert_eq!(bench.vector("crowd", "aspirin"), mean);
-
-    let text = bench.run("embed in.smi --encoder weights --out other --pooling codes", 2);
-    assert!(text.contains("no pooling 'codes'") && text.contains("mean, sum, max, per-atom"), "{text}");
-}
-
-/// The folder of the reference cases, and the molecules that the reference accepts, by id, as a SMILES file.
-fn golden(bench: &Bench) -> Option<(PathBuf, Vec<String>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden");
-    let Ok(table) = fs::read(folder.join("mol_features.json")) else {
+fn shared_table_agrees() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/mol_features.json");
+    if !path.exists() {
         println!("skipped: ../shared is absent");
-        return None;
+        return;
+    }
+    let table: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<Vec<i64>> { serde_json::from_value(value.clone()).unwrap() };
+    let mut wrong = Vec::new();
+    for entry in table["molecules"].as_array().unwrap() {
+        let smiles = entry["smiles"].as_str().unwrap();
+        let agrees = match mol::parse(smiles) {
+            Ok(molecule) if entry["ok"] == true => {
+                let x = molecule.atoms.iter().map(|a| vec![i64::from(a.atomic_number) - 1, a.chirality as i64]);
+                let info = molecule.atoms.iter().zip(entry["atoms_info"].as_array().unwrap()).all(|(atom, info)| {
+                    info[0] == atom.atomic_number
+                        && info[2] == atom.charge
+                        && info[3] == atom.n_hydrogens
+                        && info[4] == atom.isotope
+                        && info[5] == atom.aromatic
+                });
+                let bonds = molecule
+                    .bonds
+                    .iter()
+                    .map(|b| vec![b.begin as i64, b.end as i64, b.order as i64, b.direction as i64]);
+                info && x.collect::<Vec<_>>() == numbers(&entry["x"])
+                    && bonds.collect::<Vec<_>>() == numbers(&entry["bonds"])
+            }
+            Err(refusal) if entry["ok"] == false => {
+                let by_features = entry["error"].as_str().unwrap().starts_with("feature_out_of_vocabulary");
+                by_features == (refusal.reason() == Reason::OutOfVocabulary)
+            }
+            _ => false,
+        };
+        if !agrees {
+            wrong.push(smiles.to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "{} molecules differ: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn refusals_say_what_and_where() {
+    let cases = [
+        ("", Reason::Parse, "the SMILES is empty"),
+        ("C(C", Reason::Parse, "a branch is not closed that was opened at character 2"),
+        ("CC)", Reason::Parse, "a branch is closed that was not opened at character 3"),
+        ("C1CC", Reason::Parse, "ring 1 is not closed at character 2"),
+        ("C1C1", Reason::Parse, "ring 1 is a second bond between atoms 0 and 1 at character 4"),
+        ("C11", Reason::Parse, "ring 1 binds atom 0 to itself at character 3"),
+        ("CCX", Reason::Parse, "expected an atom, found 'X' at character 3"),
+        ("CC=", Reason::Parse, "expected an atom, but the SMILES ends"),
+        ("C[CH4", Reason::Parse, "expected ']', but the SMILES ends"),
+        ("C[Xx]", Reason::Parse, "expected the symbol of an element, found 'X' at character 3"),
+        ("CN(C)(C)C", Reason::Valence, "atom 1 (N) has valence 4, which is too high"),
+        ("C[O-]C", Reason::Valence, "atom 1 (O with charge -1) has valence 2, which is too high"),
+        ("c1cccc1", Reason::Kekulise, "atoms 0, 1, 2, 3, 4 cannot be given alternating single and double bonds"),
+        ("Coc", Reason::Kekulise, "atom 1 is written as aromatic, but is in no ring"),
+        ("CC*", Reason::OutOfVocabulary, "the atom at character 3 stands for any element, which has no features"),
+        ("C~C", Reason::OutOfVocabulary, "a bond of any order at character 2 is not supported"),
+        (
+            "[NH3][Pt]",
+            Reason::OutOfVocabulary,
+            "the bond from atom 0 (N) to atom 1 (Pt) is dative, which is not supported",
+        ),
+        ("[C+200]", Reason::Limit, "the charge 200 at character 3 is too large"),
+    ];
+    for (smiles, reason, sentence) in cases {
+        let refusal = mol::parse(smiles).expect_err(smiles);
+        assert_eq!((refusal.reason(), refusal.to_string().as_str()), (reason, sentence), "{smiles}");
+        assert!(!refusal.help().is_empty() && !refusal.reason().name().is_empty());
+    }
+}
+
+#[test]
+fn a_name_behind_the_smiles_is_ignored() {
+    let plain = mol::parse("Cc1ccccc1C").unwrap();
+    for named in ["Cc1ccccc1C o-xylene", "Cc1ccccc1C\tname", "  Cc1ccccc1C |c:1|", "Cc1ccccc1C\n"] {
+        assert_eq!(mol::parse(named).unwrap(), plain, "{named}");
+    }
+}
+
+#[test]
+fn large_inputs_take_no_long_time_and_no_deep_stack() {
+    let n = 100_000;
+    let repeated = |unit: &str| unit.repeat(n / unit.len());
+    let accepted = [
+        repeated("C"),
+        repeated("C[C@H](O)"),
+        format!("{}[C@H](F){}", "C".repeat(n / 2), "C".repeat(n / 2 - 1)),
+        format!("C{}", "/C=C".repeat(n / 4)),
+        repeated("c1ccc(cc1)") + "C",
+        repeated("C1CN2CCC1CC2"),
+        format!("{}C{}", "C(".repeat(n / 3), ")".repeat(n / 3)),
+        format!("C{}C", "([H])([H])C".repeat(n / 11)),
+    ];
+    for smiles in accepted {
+        assert!(mol::parse(&smiles).is_ok(), "{}…", &smiles[..30]);
+    }
+    let fused = |n: usize, atom: &str| {
+        let digits = |up: bool| {
+            let numbers: Vec<usize> = if up { (0..n).collect() } else { (0..n).rev().collect() };
+            numbers.iter().map(|i| format!("{atom}%({})", 100 + i)).collect::<String>()
+        };
+        format!("{atom}1{}{atom}{atom}{}{atom}1", digits(true), digits(false))
     };
-    let table: Value = serde_json::from_slice(&table).unwrap();
-    let accepted = table["molecules"].as_array().unwrap().iter().filter(|molecule| molecule["ok"] == true);
-    let mut ids = Vec::new();
-    let mut lines = String::new();
-    for molecule in accepted {
-        let smiles = molecule["smiles"].as_str().unwrap();
-        if smiles.split_whitespace().eq([smiles]) {
-            ids.push(molecule["id"].to_string());
-            lines += &format!("{smiles} {}\n", molecule["id"]);
-        }
-    }
-    fs::write(bench.path("golden.smi"), lines).unwrap();
-    Some((folder, ids))
-}
-
-#[test]
-fn vectors_of_the_published_network() {
-    let bench = Bench::new();
-    let Some((golden, ids)) = golden(&bench) else { return };
-    bench.run(&format!("import {} --out weights", golden.join("molebert_tiny.pth").display()), 0);
-    bench.run("embed golden.smi --encoder weights --out store", 0);
-    let bytes = fs::read(golden.join("molebert_tiny.expected.safetensors")).unwrap();
-    let expected = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    for id in ids {
-        let mean: Vec<f64> = bytemuck::pod_collect_to_vec(expected.tensor(&format!("{id}.mean")).unwrap().data());
-        let largest = mean.iter().fold(1f64, |most, x| most.max(x.abs()));
-        for (found, expected) in bench.vector("store", &id).iter().zip(&mean) {
-            assert!((f64::from(*found) - expected).abs() <= 2e-5 * largest, "{id}: {found} {expected}");
-        }
-    }
-}
-
-#[test]
-fn codes_of_the_published_tokenizer() {
-    let bench = Bench::new();
-    let Some((golden, ids)) = golden(&bench) else { return };
-    let file = |name: &str| golden.join(format!("molebert_tiny_vq{name}.pth")).display().to_string();
-    bench.run(&format!("import {} --codebook {} --out weights", file("encoder"), file("quantizer")), 0);
-    bench.run("embed golden.smi --encoder weights --out store --pooling codes,per-atom", 0);
-    let expected = fs::read(golden.join("molebert_tiny_codes.json")).unwrap();
-    let expected: HashMap<String, Value> = serde_json::from_slice(&expected).unwrap();
-    for id in ids {
-        let codes: Vec<usize> = serde_json::from_value(expected[&id]["codes"].clone()).unwrap();
-        let mut shares = vec![0.0; 512];
-        for &code in &codes {
-            shares[code] += 1.0;
-        }
-        let shares: Vec<f32> = shares.iter().map(|count: &f64| (count / codes.len() as f64) as f32).collect();
-        assert_eq!(bench.vector("store/codes", &id), shares, "{id}");
-        // A row of an atom: its state, then its code.
-        let rows = bench.states("store/per-atom", &id, codes.len());
-        assert!(rows.chunks(65).map(|row| row[64] as usize).eq(codes), "{id}");
-    }
+    assert!(mol::parse(&fused(6000, "C")).is_ok());
+    assert_eq!(mol::parse(&fused(6000, "c")).unwrap_err().reason(), Reason::Limit);
+    assert_eq!(mol::parse(&"C".repeat(300_000)).unwrap_err().reason(), Reason::Limit);
+    assert_eq!(mol::parse(&"C(".repeat(n)).unwrap_err().reason(), Reason::Parse);
+    assert_eq!(mol::parse(&format!("[Fe]{}", "(F)".repeat(n / 4))).unwrap_err().reason(), Reason::Limit);
 }

@@ -1,4 +1,4 @@
-//! Encoders without weights: RNA k-mers, the protein conjoint triad, and the circular fingerprint of molecules.
+//! Encoders without weights: RNA k-mers, the protein conjoint triad, and the fingerprint of molecules.
 
 mod ecfp;
 mod kmer;
@@ -23,35 +23,18 @@ pub trait SequenceEncoder: Send + Sync {
     fn encode(&self, sequence: &[u8], out: &mut [f32]);
 }
 
-/// An encoder without weights.
-pub enum WeightFreeEncoder {
-    /// Of sequences.
-    Sequences(Box<dyn SequenceEncoder>),
-    /// Of molecules.
-    Molecules(Ecfp),
-}
+/// Names of encoders of sequences, which [`by_name`] knows.
+pub const NAMES: [&str; 2] = ["kmer", "triad"];
 
-impl WeightFreeEncoder {
-    /// What made the vectors.
-    #[must_use]
-    pub fn identity(&self) -> EncoderIdentity {
-        match self {
-            Self::Sequences(encoder) => encoder.identity(),
-            Self::Molecules(encoder) => encoder.identity(),
-        }
-    }
-}
+/// Name of [`Ecfp`], which takes molecules.
+pub const ECFP: &str = "ecfp";
 
-/// Names that [`by_name`] knows.
-pub const NAMES: [&str; 3] = ["kmer", "triad", "ecfp"];
-
-/// The weight-free encoder of that name.
+/// The weight-free encoder of sequences of that name.
 #[must_use]
-pub fn by_name(name: &str) -> Option<WeightFreeEncoder> {
+pub fn by_name(name: &str) -> Option<Box<dyn SequenceEncoder>> {
     match name {
-        "kmer" => Some(WeightFreeEncoder::Sequences(Box::new(Kmer))),
-        "triad" => Some(WeightFreeEncoder::Sequences(Box::new(Triad))),
-        "ecfp" => Some(WeightFreeEncoder::Molecules(Ecfp)),
+        "kmer" => Some(Box::new(Kmer)),
+        "triad" => Some(Box::new(Triad)),
         _ => None,
     }
 }

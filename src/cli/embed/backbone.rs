@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use biollmnet::backend::Cpu;
+use biollmnet::embed::MoleBert;
 use biollmnet::embed::backbone::{BackboneEncoder, BackboneOptions, OnDevice, Variant};
-use biollmnet::embed::{MoleBertEncoder, Molecules};
 use biollmnet::error::{Error, Result};
 use biollmnet::models::backbone::Backbone;
 use biollmnet::ops::linear::Precision;
@@ -19,7 +19,7 @@ const MEMORY_SHARE: u64 = 80;
 
 /// Loads the sequence model of an opened folder.
 pub fn load(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<BackboneEncoder<OnDevice<Cpu>>> {
-    let backend = backend(Cpu::all_threads(), args);
+    let backend = backend(args);
     let options = BackboneOptions {
         max_tokens: args.max_tokens as usize,
         max_memory: args.max_memory.unwrap_or_else(free_memory),
@@ -34,21 +34,20 @@ pub fn load(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<
     Ok(encoder)
 }
 
-/// Loads the molecule network of an opened folder.
-pub fn load_molecules(
-    args: &EmbedArgs,
-    backbone: &Backbone,
-    context: &Context,
-) -> Result<Molecules<MoleBertEncoder<Cpu>>> {
-    // Molecules are small: each thread computes its own.
-    let backend = backend(Cpu::single(), args);
-    let encoder = MoleBertEncoder::load(backend, backbone, Path::new(&args.encoder), precision(args.precision)?)?;
+/// Loads the network of molecules of an opened folder.
+pub fn load_molecules(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<MoleBert<Cpu>> {
+    let backend = backend(args);
+    let (path, precision) = (Path::new(&args.encoder), precision(args.precision)?);
     context.detail(format!("{}: {} on {}", args.encoder, backbone.config.name, backend.isa.name()));
-    Ok(Molecules::new(encoder))
+    MoleBert::load(backend, backbone, path, precision, args.max_tokens as usize)
 }
 
-fn backend(cpu: Cpu, args: &EmbedArgs) -> Cpu {
-    Cpu { isa: args.isa.unwrap_or(cpu.isa), ..cpu }
+fn backend(args: &EmbedArgs) -> Cpu {
+    let mut backend = Cpu::all_threads();
+    if let Some(isa) = args.isa {
+        backend.isa = isa;
+    }
+    backend
 }
 
 fn precision(flag: PrecisionFlag) -> Result<Precision> {

@@ -1,9 +1,9 @@
 //! Encoders of small molecules, as the pipeline sees them.
 
-mod fingerprint;
+mod ecfp;
 mod mole_bert;
 
-use rayon::prelude::*;
+pub use mole_bert::MoleBert;
 
 use super::encoder::{Measure, Prepared, ReadAhead, RecordEncoder, RecordKind, Refusal};
 use super::pooling::Pooling;
@@ -12,16 +12,9 @@ use super::vectors::Vectors;
 use crate::data::EncoderIdentity;
 use crate::error::Result;
 use crate::mol::{self, Molecule};
-use crate::progress::{Progress, check_interrupt};
-pub use mole_bert::MoleBertEncoder;
+use crate::progress::Progress;
 
-/// Molecules between two looks at the interrupt flag.
-const STRETCH: usize = 256;
-
-/// Where the vectors of one molecule go, of each pooling: `[dim]`, or `[n_atoms, dim]` where it is not pooled.
-pub type Places<'a> = Vec<&'a mut [f32]>;
-
-/// Turns molecules into vectors. The vectors of a molecule depend on that molecule alone.
+/// Turns molecules into vectors, those of each from that molecule alone.
 pub trait MoleculeEncoder: Send + Sync {
     /// The poolings that it offers.
     fn poolings(&self) -> &[Pooling];
@@ -30,21 +23,19 @@ pub trait MoleculeEncoder: Send + Sync {
     /// Width of a vector of this pooling.
     fn dim(&self, pooling: Pooling) -> usize;
     /// Why this molecule cannot be encoded, where that is so.
+    fn refusal(&self, molecule: &Molecule) -> Option<String>;
+    /// Encodes `molecules` into `vectors`, one of each pooling: a row for each, and for each atom where it is not
+    /// pooled. Tells `progress` of each molecule.
     ///
     /// # Errors
-    /// The reason, in words.
-    fn check(&self, _molecule: &Molecule) -> Result<(), String> {
-        Ok(())
-    }
-    /// Most atoms that are computed together; a larger molecule is computed alone.
-    fn atoms_together(&self) -> usize {
-        1
-    }
-    /// Writes the vectors of `molecules`, to a place for each pooling.
-    ///
-    /// # Errors
-    /// Those of the network.
-    fn encode(&self, molecules: &[Molecule], poolings: &[Pooling], out: &mut [Places<'_>]) -> Result<()>;
+    /// Those of the network, and [`Error::Interrupted`](crate::error::Error::Interrupted).
+    fn encode(
+        &mut self,
+        molecules: &[Molecule],
+        poolings: &[Pooling],
+        vectors: &mut [Vectors],
+        progress: &dyn Progress,
+    ) -> Result<()>;
 }
 
 /// An encoder of molecules that come as SMILES.
@@ -60,11 +51,8 @@ impl<M: MoleculeEncoder> Molecules<M> {
     fn molecule(&self, smiles: &[u8]) -> Result<Molecule, String> {
         let smiles = std::str::from_utf8(smiles).map_err(|_| "it is not text".to_owned())?;
         let molecule = mol::parse(smiles).map_err(|refusal| refusal.to_string())?;
-        if molecule.atoms.is_empty() {
-            return Err("it has no atom".to_owned());
-        }
-        self.0.check(&molecule)?;
-        Ok(molecule)
+        let refusal = if molecule.atoms.is_empty() { Some("it has no atom".into()) } else { self.0.refusal(&molecule) };
+        refusal.map_or(Ok(molecule), Err)
     }
 }
 
@@ -108,38 +96,93 @@ impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
         vectors: &mut [Vectors],
         progress: &dyn Progress,
     ) -> Result<()> {
-        let mut places: Vec<Places<'_>> = molecules.iter().map(|_| Vec::with_capacity(poolings.len())).collect();
-        for vectors in vectors {
-            for (place, out) in places.iter_mut().zip(vectors.iter_mut()) {
-                place.push(out);
-            }
-        }
-        for (molecules, places) in molecules.chunks(STRETCH).zip(places.chunks_mut(STRETCH)) {
-            check_interrupt()?;
-            let mut groups = Vec::new();
-            let (mut molecules_left, mut places_left) = (molecules, places);
-            while !molecules_left.is_empty() {
-                let n = group(molecules_left, self.0.atoms_together());
-                let (molecules, places) = (molecules_left.split_at(n), places_left.split_at_mut(n));
-                groups.push((molecules.0, places.0));
-                (molecules_left, places_left) = (molecules.1, places.1);
-            }
-            let done = groups.into_par_iter();
-            done.try_for_each(|(molecules, places)| self.0.encode(molecules, poolings, places))?;
-            progress.advance(molecules.len() as u64);
-        }
-        Ok(())
+        self.0.encode(molecules, poolings, vectors, progress)
     }
 }
 
-/// How many of the first molecules have at most so many atoms together; at least one.
-fn group(molecules: &[Molecule], most_atoms: usize) -> usize {
-    let ends = molecules.iter().scan(0, |end, molecule| {
-        *end += molecule.atoms.len();
-        Some(*end)
-    });
-    ends.take_while(|&end| end <= most_atoms).count().max(1)
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::data::VectorSource;
+    use crate::embed::Store;
+    use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+    use crate::embed::store::{Dtype, ResidueStore};
+    use crate::progress::Silent;
+
+    /// Atomic numbers: their sum, and one for each atom.
+    struct Weights;
+
+    impl MoleculeEncoder for Weights {
+        fn poolings(&self) -> &[Pooling] {
+            &[Pooling::Sum, Pooling::PerAtom]
+        }
+        fn identity(&self, pooling: Pooling) -> EncoderIdentity {
+            EncoderIdentity { name: "weights".into(), digest: "w".into(), pooling: pooling.name().into() }
+        }
+        fn dim(&self, _pooling: Pooling) -> usize {
+            1
+        }
+        fn refusal(&self, molecule: &Molecule) -> Option<String> {
+            (molecule.atoms.len() > 8).then(|| "too many atoms".into())
+        }
+        fn encode(
+            &mut self,
+            molecules: &[Molecule],
+            poolings: &[Pooling],
+            vectors: &mut [Vectors],
+            _progress: &dyn Progress,
+        ) -> Result<()> {
+            for (pooling, vectors) in poolings.iter().zip(vectors) {
+                for (molecule, out) in molecules.iter().zip(vectors.iter_mut()) {
+                    for (i, atom) in molecule.atoms.iter().enumerate() {
+                        out[if *pooling == Pooling::Sum { 0 } else { i }] += f32::from(atom.atomic_number);
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_smiles_file_becomes_stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, out) = (folder.path().join("in.smi"), folder.path().join("out"));
+        fs::write(&input, "CCO\ta\nC1CC\topen\nCCO\tb\n\nO\nCC(C)(C)(C)C five\nCCCCCCCCC large\nN\ta\n").unwrap();
+        let options = EmbedOptions {
+            dtype: Dtype::F32,
+            unknown: UnknownLetters::Keep,
+            max_length: None,
+            long: LongSequences::Refuse,
+            resume: true,
+            force: false,
+        };
+        let poolings = [Pooling::Sum, Pooling::PerAtom];
+        let embedded = embed(&input, &mut Molecules::new(Weights), &poolings, options, &out, &Silent).unwrap();
+        assert_eq!((embedded.stores.len(), embedded.work.encoded), (2, 3));
+        let store = Store::open(out.join("sum")).unwrap();
+        assert_eq!(store.detail().modality, "molecule");
+        let found: Vec<_> = store.records().map(|r| (r.id, r.row, r.status.name())).collect();
+        let invalid = "invalid-smiles";
+        let expected = [
+            ("a", Some(0), "ok"),
+            ("open", None, invalid),
+            ("b", Some(0), "ok"),
+            ("O", Some(1), "ok"),
+            ("five", None, invalid),
+            ("large", None, invalid),
+            ("a", None, "conflicting-id"),
+        ];
+        assert_eq!(found, expected);
+        let mut vector = [0.0];
+        store.copy_row(0, &mut vector);
+        assert_eq!(vector, [20.0]);
+        let atoms = ResidueStore::open_residues(out.join("per-atom")).unwrap();
+        let mut states = [0.0; 3];
+        atoms.copy_states(0, &mut states);
+        assert_eq!(states, [6.0, 6.0, 8.0]);
+        let rejects = fs::read_to_string(out.join("sum/rejects.tsv")).unwrap();
+        assert!(rejects.contains("7\tlarge\tinvalid-smiles\ttoo many atoms"), "{rejects}");
+    }
+}

@@ -1,108 +1,141 @@
-//! Mole-BERT among the encoders of molecules.
+//! Mole-BERT as the pipeline sees it: packing, readouts, codes.
 
 use std::path::Path;
 
-use super::{MoleculeEncoder, Places};
+use super::MoleculeEncoder;
 use crate::data::EncoderIdentity;
-use crate::embed::Pooling;
+use crate::embed::pooling::Pooling;
+use crate::embed::vectors::Vectors;
 use crate::error::{Error, Result};
 use crate::models::backbone::{Backbone, Network};
-use crate::models::gin::{Gin, GinConfig, MoleculeBatch, Readout};
+use crate::models::gin::{Gin, GinConfig, GinWorkspace, MoleculeBatch, Readout};
 use crate::models::mole_bert::{Codebook, N_CODES};
 use crate::mol::Molecule;
 use crate::ops::Backend;
 use crate::ops::linear::Precision;
+use crate::progress::{Progress, check_interrupt};
+use crate::tokens::pack;
 
-/// Atoms that are computed together: enough rows for the weights to be read once for all of them, and few enough for
-/// every thread to have a share of a small library.
-const ATOMS_TOGETHER: usize = 512;
+const READOUTS: [Pooling; 4] = [Pooling::Mean, Pooling::Sum, Pooling::Max, Pooling::PerAtom];
+const WITH_CODES: [Pooling; 5] = [Pooling::Mean, Pooling::Sum, Pooling::Max, Pooling::PerAtom, Pooling::Codes];
 
-/// Mole-BERT, or the encoder of its atom tokenizer with the codebook.
-///
-/// With a codebook there are `codes`, and a row of `per-atom` ends with the code of the atom.
-pub struct MoleBertEncoder<B: Backend> {
+/// A graph network of molecules on a device. Where the folder has the codebook of the atom tokenizer there are codes
+/// too, and a vector per atom then ends with the atom's code.
+pub struct MoleBert<B: Backend> {
     backend: B,
     network: Gin<B>,
     codebook: Option<Codebook>,
+    workspace: GinWorkspace<B>,
+    /// Atoms that are computed together; a larger molecule is computed alone.
+    max_atoms: usize,
     name: String,
     digest: String,
-    poolings: Vec<Pooling>,
 }
 
-impl<B: Backend> MoleBertEncoder<B> {
-    /// Loads the network of an opened backbone, whose folder is `path`. One thread of `backend` serves several at once.
+impl<B: Backend> MoleBert<B> {
+    /// Loads the network of an opened backbone.
     ///
     /// # Errors
-    /// [`Error::Format`] for a backbone that is no molecule network; those of [`Gin::load`].
-    pub fn load(backend: B, backbone: &Backbone, path: &Path, precision: Precision) -> Result<Self> {
-        let config = &backbone.config;
-        let Network::MoleBert(graph) = &config.network else {
-            let reason = format!("'{}' is no molecule network", config.name);
+    /// [`Error::Format`] for a backbone that is no network of molecules; those of [`Gin::load`].
+    pub fn load(backend: B, backbone: &Backbone, path: &Path, precision: Precision, max_atoms: usize) -> Result<Self> {
+        let Network::MoleBert(sizes) = &backbone.config.network else {
+            let reason = format!("'{}' is no network of molecules", backbone.config.name);
             return Err(Error::format(path, reason, "name the folder of a Mole-BERT"));
         };
-        let sizes = GinConfig { n_layers: graph.n_layers, d_model: graph.d_model };
-        let network = Gin::load(&backend, sizes, backbone.scope(), precision)?;
-        let codebook = graph.n_codes.map(|_| Codebook::load(graph.d_model, backbone.scope())).transpose()?;
-        let mut poolings = vec![Pooling::Mean, Pooling::Sum, Pooling::Max, Pooling::PerAtom];
-        poolings.extend(codebook.is_some().then_some(Pooling::Codes));
-        let precision = match precision {
+        let config = GinConfig { n_layers: sizes.n_layers, d_model: sizes.d_model };
+        let scope = backbone.scope();
+        let network = Gin::load(&backend, config, scope, precision)?;
+        let codebook = match sizes.n_codes {
+            Some(_) => Some(Codebook::load(config.d_model, scope)?),
+            None => None,
+        };
+        let words = match precision {
             Precision::F32 => "f32",
             Precision::Int8 => "int8",
         };
-        let digest = blake3::hash(format!("{} in {precision}", config.weights_digest).as_bytes()).to_hex().to_string();
-        Ok(Self { backend, network, codebook, name: config.name.clone(), digest, poolings })
+        let digest = format!("{} in {words}", backbone.config.weights_digest);
+        Ok(Self {
+            workspace: network.workspace(&backend)?,
+            backend,
+            network,
+            codebook,
+            max_atoms,
+            name: backbone.config.name.clone(),
+            digest: blake3::hash(digest.as_bytes()).to_hex().to_string(),
+        })
     }
 
-    fn write(&self, pooling: Pooling, molecule: &Molecule, states: &[f32], out: &mut [f32]) {
-        let codes = |codebook: &Codebook| codebook.codes(molecule, states);
-        match (pooling, &self.codebook) {
-            (Pooling::PerAtom, None) => out.copy_from_slice(states),
-            (Pooling::PerAtom, Some(codebook)) => {
-                let d = self.network.config().d_model;
-                let rows = out.chunks_exact_mut(d + 1).zip(states.chunks_exact(d));
-                for ((row, state), code) in rows.zip(codes(codebook)) {
-                    row[..d].copy_from_slice(state);
-                    row[d] = f32::from(code);
+    /// The states of the atoms of `molecules`, `[n_atoms, d_model]`.
+    fn states(&mut self, batch: &MoleculeBatch) -> Result<Vec<f32>> {
+        self.network.forward(&self.backend, batch, &mut self.workspace)?;
+        self.workspace.download(&self.backend, self.network.config(), batch.n_atoms())
+    }
+
+    fn write(&self, molecule: &Molecule, states: &[f32], pooling: Pooling, out: &mut [f32]) {
+        let readout = match pooling {
+            Pooling::Sum => Readout::Sum,
+            Pooling::Max => Readout::Max,
+            Pooling::PerAtom => return self.write_atoms(molecule, states, out),
+            Pooling::Codes => {
+                if let Some(codebook) = &self.codebook {
+                    Codebook::shares(&codebook.codes(molecule, states), out);
                 }
+                return;
             }
-            (Pooling::Codes, Some(codebook)) => Codebook::shares(&codes(codebook), out),
-            (Pooling::Sum, _) => Readout::Sum.write(states, out),
-            (Pooling::Max, _) => Readout::Max.write(states, out),
-            _ => Readout::Mean.write(states, out),
+            _ => Readout::Mean,
+        };
+        readout.write(states, out);
+    }
+
+    fn write_atoms(&self, molecule: &Molecule, states: &[f32], out: &mut [f32]) {
+        let Some(codebook) = &self.codebook else { return out.copy_from_slice(states) };
+        let d_model = self.network.config().d_model;
+        let codes = codebook.codes(molecule, states);
+        for ((row, state), code) in out.chunks_exact_mut(d_model + 1).zip(states.chunks_exact(d_model)).zip(codes) {
+            row[..d_model].copy_from_slice(state);
+            row[d_model] = f32::from(code);
         }
     }
 }
 
-impl<B: Backend + Send + Sync> MoleculeEncoder for MoleBertEncoder<B> {
+impl<B: Backend + Send + Sync> MoleculeEncoder for MoleBert<B> {
     fn poolings(&self) -> &[Pooling] {
-        &self.poolings
+        if self.codebook.is_some() { &WITH_CODES } else { &READOUTS }
     }
     fn identity(&self, pooling: Pooling) -> EncoderIdentity {
         EncoderIdentity { name: self.name.clone(), digest: self.digest.clone(), pooling: pooling.name().to_owned() }
     }
     fn dim(&self, pooling: Pooling) -> usize {
+        let d_model = self.network.config().d_model;
         match pooling {
             Pooling::Codes => N_CODES,
-            Pooling::PerAtom => self.network.config().d_model + usize::from(self.codebook.is_some()),
-            _ => self.network.config().d_model,
+            Pooling::PerAtom => d_model + usize::from(self.codebook.is_some()),
+            _ => d_model,
         }
     }
-    fn check(&self, molecule: &Molecule) -> Result<(), String> {
-        MoleculeBatch::refusal(molecule).map_or(Ok(()), |reason| Err(format!("it {reason}")))
+    fn refusal(&self, molecule: &Molecule) -> Option<String> {
+        MoleculeBatch::refusal(molecule)
     }
-    fn atoms_together(&self) -> usize {
-        ATOMS_TOGETHER
-    }
-    fn encode(&self, molecules: &[Molecule], poolings: &[Pooling], out: &mut [Places<'_>]) -> Result<()> {
-        let batch = MoleculeBatch::new(molecules)?;
-        let mut work = self.network.workspace(&self.backend)?;
-        self.network.forward(&self.backend, &batch, &mut work)?;
-        let states = work.download(&self.backend, self.network.config(), batch.n_atoms())?;
-        let d = self.network.config().d_model;
-        for ((molecule, atoms), places) in molecules.iter().zip(batch.molecules()).zip(out) {
-            for (&pooling, out) in poolings.iter().zip(places) {
-                self.write(pooling, molecule, &states[atoms.start * d..atoms.end * d], out);
+    fn encode(
+        &mut self,
+        molecules: &[Molecule],
+        poolings: &[Pooling],
+        vectors: &mut [Vectors],
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let sizes: Vec<usize> = molecules.iter().map(|molecule| molecule.atoms.len()).collect();
+        let d_model = self.network.config().d_model;
+        for part in pack(&sizes, self.max_atoms) {
+            check_interrupt()?;
+            let batch = MoleculeBatch::new(part.iter().map(|&i| &molecules[i]))?;
+            let states = self.states(&batch)?;
+            for (&i, atoms) in part.iter().zip(batch.molecules()) {
+                let states = &states[atoms.start * d_model..atoms.end * d_model];
+                for (&pooling, vectors) in poolings.iter().zip(vectors.iter_mut()) {
+                    self.write(&molecules[i], states, pooling, vectors.get_mut(i));
+                }
             }
+            progress.advance(part.len() as u64);
         }
         Ok(())
     }
