@@ -104,6 +104,85 @@ fn a_regression_in_the_unit_of_its_labels() {
     assert!(config["label_scale"].as_f64().unwrap() > 100.0, "{config}");
 }
 
+/// Text and outcome of a finding.
+#[track_caller]
+fn finding(metrics: &Value, claim: &str) -> (Option<bool>, String) {
+    let findings = metrics["verdict"].as_array().unwrap();
+    let found = findings.iter().find(|f| f["claim"] == claim).unwrap_or_else(|| panic!("no '{claim}': {findings:?}"));
+    (found["holds"].as_bool(), found["text"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_default_rule_of_a_regression_starts_at_the_mean_label() {
+    let bench = Bench::new();
+    // Values that differ little beside their size: a network that starts at 0 has far to go.
+    bench.pairs("affinity.tsv", |g, h| format!("{:.4}", 50.0 + g + h));
+    let run = |rule: &[(&str, &str)]| {
+        let flags = [&[("--pairs", "affinity.tsv"), ("--epochs", "12"), ("--force", "")], rule].concat();
+        bench.evaluate(&flags).ends_with(0);
+        bench.metrics("evaluation")
+    };
+    let claim = "errs less than the training mean";
+    let default = run(&[("--stop", "default")]);
+    assert!(mean(&default, "static", "MAE") < 3.0 * mean(&default, "majority", "MAE"));
+    assert!(default["setup"]["stop"].as_str().unwrap().contains("starts at the mean training label"));
+    // One answer for all pairs of a fold has no correlation, and none over all folds either.
+    let models = default["models"].as_array().unwrap();
+    let constant = models.iter().find(|m| m["name"] == "majority").unwrap();
+    assert!(constant["metrics"]["Pearson"]["pooled"].is_null() && constant["metrics"]["MAE"]["pooled"].is_f64());
+    let compared = |c: &&Value| c["against"] == "majority";
+    let metrics: Vec<&Value> = default["comparisons"].as_array().unwrap().iter().filter(compared).collect();
+    assert!(metrics.len() == 1 && metrics[0]["metric"] == "MAE", "{metrics:?}");
+    // The published recipe keeps its start.
+    for rule in [&[("--stop", "patience:12")][..], &[("--stop", "default"), ("--protocol", "paper")]] {
+        let published = run(rule);
+        assert!(mean(&published, "static", "MAE") > 3.0 * mean(&default, "static", "MAE"), "{rule:?}");
+        let (holds, text) = finding(&published, claim);
+        assert!(holds == Some(false) && text.contains("no nearer than one and the same answer"), "{text}");
+    }
+}
+
+#[test]
+fn a_regression_is_tested_on_classes() {
+    let bench = Bench::new();
+    bench.pairs("affinity.tsv", |g, h| format!("{:.3}", 50.0 + 100.0 * g + 60.0 * h));
+    bench.pairs("classes.tsv", |g, h| u8::from(100.0 * g + 60.0 * h >= 80.0).to_string());
+    let flags = [("--pairs", "affinity.tsv"), ("--test-pairs", "classes.tsv"), ("--epochs", "30")];
+    let thresholded = [&flags[..], &[("--active-from", "130")]].concat();
+    bench.evaluate(&thresholded).ends_with(0);
+    let metrics = bench.metrics("evaluation");
+    assert_eq!((&metrics["setup"]["task"], &metrics["setup"]["active_from"]), (&"binary".into(), &130.0.into()));
+    assert!(mean(&metrics, "static", "AUROC") > 0.9, "{}", mean(&metrics, "static", "AUROC"));
+    assert!(mean(&metrics, "static", "MCC") > 0.5, "{}", mean(&metrics, "static", "MCC"));
+    // One answer for every pair ranks nothing; a value is no probability.
+    assert_eq!((mean(&metrics, "majority", "AUROC"), mean(&metrics, "majority", "MCC")), (0.5, 0.0));
+    assert!(metrics["models"][0]["metrics"]["Brier"].is_null() && metrics["case_study"].is_null());
+    assert_eq!(finding(&metrics, "ranks better than chance").0, Some(true));
+    assert!(finding(&metrics, "values scored as classes").1.contains("130"));
+    assert_eq!(metrics["comparisons"][0]["metric"], "AUROC");
+    assert!(column(&bench, "static", "score").iter().all(|value| value.parse::<f64>().unwrap() > 1.0));
+    assert!(bench.read("evaluation/report.html").contains("Confusion matrices at a predicted value of 130"));
+    // A threshold beyond all values leaves no positive, and the ranking as it was.
+    bench.evaluate(&[&flags[..], &[("--active-from", "1e6"), ("--force", "")]].concat()).ends_with(0);
+    let beyond = bench.metrics("evaluation");
+    assert_eq!((mean(&beyond, "static", "MCC"), mean(&beyond, "static", "recall")), (0.0, 0.0));
+    assert_eq!(mean(&beyond, "static", "AUROC"), mean(&metrics, "static", "AUROC"));
+    let paper = bench.evaluate(&[&thresholded[..], &[("--protocol", "paper"), ("--out", "paper")]].concat());
+    bench.refused(&paper, 2, &["--test-pairs has classes", "--protocol honest"], "paper");
+}
+
+#[test]
+fn a_test_set_of_one_rna_says_so() {
+    let bench = Bench::new();
+    let pairs = bench.read("pairs.tsv");
+    let (one, others): (Vec<&str>, Vec<&str>) = pairs.lines().skip(1).partition(|line| line.starts_with("r3\t"));
+    bench.file("one.tsv", format!("rna\tpartner\tlabel\n{}\n", one.join("\n")));
+    bench.file("others.tsv", format!("rna\tpartner\tlabel\n{}\n", others.join("\n")));
+    bench.evaluate(&[("--pairs", "others.tsv"), ("--test-pairs", "one.tsv")]).ends_with(0);
+    let (_, text) = finding(&bench.metrics("evaluation"), "note");
+    assert_eq!(text, "every test pair has the RNA 'r3': the test ranks partners alone");
+}
+
 #[test]
 fn train_to_test_hold_out_and_clusters() {
     let bench = Bench::new();

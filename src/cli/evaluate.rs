@@ -9,11 +9,12 @@ use biollmnet::eval::assemble::{Labels, evaluate};
 use biollmnet::eval::result::DataOverview;
 use biollmnet::eval::run::{Protocol, Request};
 use biollmnet::files::output_folder::OutputFolder;
+use biollmnet::metrics::ACTIVE_AFFINITY;
 use biollmnet::models::fusion::Fusion;
 use clap::{Args, ValueEnum};
 
 use super::evaluation_folder;
-use super::pair_input::{JoinedPairs, PairInput, load_labelled};
+use super::pair_input::{JoinedPairs, PairInput, load_labelled, title};
 use super::training_flags::TrainingFlags;
 use super::{Context, Outcome};
 
@@ -61,10 +62,14 @@ pub struct EvaluateArgs {
     /// Columns of --test-pairs [default: those of --columns].
     #[arg(long, value_name = "COLUMNS", requires = "test_pairs")]
     test_columns: Option<Columns>,
+    /// Where the training labels are values and those of --test-pairs are 0 and 1: the predicted value from which a pair
+    /// counts as 1.
+    #[arg(long, value_name = "VALUE", default_value_t = ACTIVE_AFFINITY, requires = "test_pairs", allow_negative_numbers = true)]
+    active_from: f64,
     /// Clusters of similar sequences, representative TAB member: kept together by the disjoint splits and intervals.
     #[arg(long, value_name = "TSV")]
     clusters: Option<PathBuf>,
-    /// Heading of the report [default: from the name of the pairs file].
+    /// Heading of the report [default: from the name of the pairs file, or of both].
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// The data is generated: say so in every heading of the report.
@@ -142,15 +147,22 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         config: &config,
         fusions: &fusions,
         protocol: if args.protocol == ProtocolFlag::Honest { Protocol::Honest } else { Protocol::Paper },
+        active_from: args.active_from,
     };
+    if request.is_thresholded() && request.protocol == Protocol::Paper {
+        return Err(Error::usage(
+            "the paper protocol chooses its epoch by the correlation with the tested values, and --test-pairs has classes",
+            "use --protocol honest",
+        ));
+    }
     let labels = Labels {
-        title: args.title.clone().unwrap_or_else(|| args.input.title()),
+        title: args.title(),
         command: context.command.clone(),
         synthetic: args.synthetic,
         split,
         case_rna: args.hold_out.as_ref().filter(|hold_out| hold_out.side == Side::Rna).map(|h| h.id.clone()),
     };
-    let overview = overview(&pairs, test_set);
+    let overview = overview(&pairs, test.as_ref());
     let (evaluation, runs) = evaluate(&request, clusters.as_ref(), &labels, overview, context.progress.as_ref())?;
     let test_table = test.as_ref().map(|test| &test.table);
     evaluation_folder::write(folder, &request, &evaluation, &runs, &pairs.table, test_table)?;
@@ -175,15 +187,26 @@ fn fusions(given: &[Fusion], main: Fusion) -> Result<Vec<Fusion>> {
 }
 
 /// What the data says about itself, with what only the reader knows.
-pub fn overview(pairs: &JoinedPairs, test: Option<&Dataset>) -> DataOverview {
-    let rejected = pairs.table.rejected_by_reason().into_iter().map(|(why, n)| (why.to_owned(), n)).collect();
-    DataOverview { rejected, ..DataOverview::of(&pairs.data, test) }
+pub fn overview(pairs: &JoinedPairs, test: Option<&JoinedPairs>) -> DataOverview {
+    let rejected = |pairs: &JoinedPairs| {
+        pairs.table.rejected_by_reason().into_iter().map(|(why, n)| (why.to_owned(), n)).collect()
+    };
+    DataOverview {
+        rejected: rejected(pairs),
+        test_rejected: test.map(rejected).unwrap_or_default(),
+        ..DataOverview::of(&pairs.data, test.map(|test| &test.data))
+    }
 }
 
 /// Refuses a test set that a network of the training set cannot score.
 fn check_alike(data: &Dataset, test: &Dataset) -> Result<()> {
-    let same_labels = data.task != Task::MultiLabel || data.label_names == test.label_names;
-    if test.task != data.task || !same_labels {
+    let same_labels = match (data.task, test.task) {
+        (Task::MultiLabel, Task::MultiLabel) => data.label_names == test.label_names,
+        // Values can be told apart by classes, not classes by values.
+        (Task::Regression, Task::Binary) => true,
+        (of_data, of_test) => of_data == of_test,
+    };
+    if !same_labels {
         let labels = |set: &Dataset| match set.task {
             Task::Binary => "0 and 1".to_owned(),
             Task::Regression => "numbers".to_owned(),
@@ -191,7 +214,8 @@ fn check_alike(data: &Dataset, test: &Dataset) -> Result<()> {
         };
         return Err(Error::data(
             format!("the training labels are {}, the test labels {}", labels(data), labels(test)),
-            "use labels of one kind in both sets; --test-columns names those of the test set",
+            "use labels of one kind in both sets, or values in the training set and 0 and 1 in the test set; \
+             --test-columns names the columns of the test set",
         ));
     }
     for (name, side) in [("RNA", Side::Rna), ("partner", Side::Partner)] {
@@ -212,6 +236,15 @@ fn check_alike(data: &Dataset, test: &Dataset) -> Result<()> {
 }
 
 impl EvaluateArgs {
+    /// The heading: as given, or the name of the data set, of both in train → test.
+    fn title(&self) -> String {
+        let named = || match &self.test_pairs {
+            Some(test) => format!("{} → {}", title(&self.input.pairs), title(test)),
+            None => title(&self.input.pairs),
+        };
+        self.title.clone().unwrap_or_else(named)
+    }
+
     fn test_data(&self, context: &Context) -> Result<Option<JoinedPairs>> {
         let Some(pairs) = &self.test_pairs else { return Ok(None) };
         let columns = self.test_columns.as_ref().or(self.input.columns.as_ref());

@@ -58,7 +58,7 @@ fn predictions(request: &Request<'_>, runs: &Runs) -> String {
                 let pair = tested.pairs[row as usize];
                 for (l, label_name) in tested.label_names.iter().enumerate() {
                     let value = part.predictions[i * tested.n_labels() + l];
-                    let score = if tested.task == Task::Regression { value } else { probability(value) };
+                    let score = if request.data.task == Task::Regression { value } else { probability(value) };
                     let label = tested.labels[row as usize * tested.n_labels() + l];
                     let label = if label.is_nan() { String::new() } else { label.to_string() };
                     let _ = writeln!(
@@ -84,7 +84,7 @@ pub fn print_summary(evaluation: &Evaluation, out: &Path, context: &Context) -> 
             "out": out, "verdict": evaluation.verdict, "models": evaluation.models, "setup": evaluation.setup,
         }));
     }
-    let metrics = main_metrics(evaluation.setup.task);
+    let metrics = main_metrics(evaluation.setup.task, evaluation.setup.active_from.is_some());
     print(format!("{:<34}{:>22}{:>22}", "model", metrics[0], metrics[1]))?;
     for model in &evaluation.models {
         let cell = |metric: &str| {

@@ -43,17 +43,13 @@ impl PairInput {
         table.check_trainable()?;
         join_stores(table, &self.rna, &self.partner, context)
     }
+}
 
-    /// A name for headings: the file's stem, or its folder's name where the file is called `pairs`.
-    pub fn title(&self) -> String {
-        let name = |path: Option<&Path>| path.and_then(Path::file_stem).map(|s| s.to_string_lossy().into_owned());
-        let stem = name(Some(&self.pairs)).unwrap_or_default();
-        if stem.starts_with("pairs") {
-            name(self.pairs.parent()).filter(|n| !n.is_empty()).unwrap_or(stem)
-        } else {
-            stem
-        }
-    }
+/// A name for headings: the stem of the pairs file, or its folder's name where the file is called `pairs`.
+pub fn title(pairs: &Path) -> String {
+    let name = |path: Option<&Path>| path.and_then(Path::file_stem).map(|s| s.to_string_lossy().into_owned());
+    let stem = name(Some(pairs)).unwrap_or_default();
+    if stem.starts_with("pairs") { name(pairs.parent()).filter(|n| !n.is_empty()).unwrap_or(stem) } else { stem }
 }
 
 /// Reads labelled pairs to test on, which may be of one class, and joins them with the stores at `rna` and `partner`.

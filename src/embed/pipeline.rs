@@ -159,6 +159,10 @@ fn refuse_unfit<E: RecordEncoder>(encoder: &E, poolings: &[Pooling], options: Em
             format!("choose from: {}", offered.join(", ")),
         ));
     }
+    let cuts = options.long == LongSequences::Truncate && options.max_length.is_some();
+    if cuts && encoder.kind() == RecordKind::Molecules {
+        return Err(Error::usage("a SMILES cannot be cut short", "choose --long error, or leave --max-length out"));
+    }
     if options.long == LongSequences::Window && (encoder.window().is_none() || encoder.window() != options.max_length) {
         return Err(Error::usage(
             "this encoder does not average over windows",

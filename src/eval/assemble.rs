@@ -4,10 +4,10 @@ use super::bootstrap::{Bootstrap, RESAMPLES};
 use super::figures;
 use super::result::{DataOverview, Evaluation, ModelScores, Setup};
 use super::run::{Protocol, Request, Runs, run};
-use super::scores::{Scorer, compare};
+use super::scores::{Scorer, compare, main_metrics};
 use super::verdict::Evidence;
 use crate::backend::Cpu;
-use crate::data::{Clusters, Entities, Pair};
+use crate::data::{Clusters, Entities, Pair, Task};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::train::{Stop, TrainIndex};
@@ -55,7 +55,7 @@ pub fn evaluate(
         progress.advance(1);
     }
     progress.finish();
-    let comparisons = compare(request.data.task, &scored);
+    let comparisons = compare(main_metrics(tested.task, request.is_thresholded()), &scored);
     let models: Vec<ModelScores> = scored.into_iter().map(|(scores, _)| scores).collect();
     let similarity = |side: Sides| mean_similarity(request, side);
     let data = DataOverview {
@@ -64,8 +64,10 @@ pub fn evaluate(
         similarity_partner: similarity(PARTNER)?,
         ..overview
     };
+    let setup = setup(request, labels, runs.parameters);
     let verdict = Evidence {
-        task: request.data.task,
+        task: setup.task,
+        active_from: setup.active_from,
         protocol: request.protocol,
         data: &data,
         models: &models,
@@ -78,7 +80,7 @@ pub fn evaluate(
         tool: concat!("biollmnet ", env!("CARGO_PKG_VERSION")).to_owned(),
         title: labels.title.clone(),
         synthetic: labels.synthetic,
-        setup: setup(request, labels, runs.parameters),
+        setup,
         data,
         verdict,
         models,
@@ -99,16 +101,22 @@ fn setup(request: &Request<'_>, labels: &Labels, parameters: usize) -> Setup {
         (_, Stop::Fixed) => "fixed: all epochs, last weights".to_owned(),
         (_, Stop::Patience(n)) => format!("patience:{n}: inner loss, best epoch's weights"),
         (_, Stop::Default) => {
-            "default: number of epochs by smoothed inner skill, then fitted again on the whole training \
-                               part"
-                .to_owned()
+            let start = if request.data.task == Task::Regression {
+                "; the output starts at the mean training label"
+            } else {
+                ""
+            };
+            format!(
+                "default: number of epochs by smoothed inner skill, then fitted again on the whole training part{start}"
+            )
         }
     };
     let main =
         request.fusions.first().map_or_else(|| request.config.clone(), |&fusion| request.config.with_fusion(fusion));
     Setup {
         command: labels.command.clone(),
-        task: request.data.task,
+        task: request.tested().task,
+        active_from: request.is_thresholded().then_some(request.active_from),
         protocol: request.protocol.name().to_owned(),
         split: labels.split.clone(),
         folds: request.plan.trainings.len() / seeds.len().max(1),

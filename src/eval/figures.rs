@@ -13,7 +13,7 @@ const SCATTER_POINTS: usize = 2000;
 /// Most partners of a case study that nobody chose.
 const CASE_PARTNERS: usize = 60;
 
-/// Mean over the seeds of each tested row's first label: probability, or value of a regression. By row.
+/// Mean over the seeds of each tested row's first label: probability, or value where the network fits values. By row.
 #[must_use]
 pub fn mean_by_row(request: &Request<'_>, run: &ModelRun) -> BTreeMap<u32, f64> {
     let tested = request.tested();
@@ -21,7 +21,7 @@ pub fn mean_by_row(request: &Request<'_>, run: &ModelRun) -> BTreeMap<u32, f64> 
     for part in &run.parts {
         let values = part.predictions.iter().step_by(tested.n_labels().max(1));
         for (&row, &value) in request.plan.trainings[part.split].test.iter().zip(values) {
-            let value = if tested.task == Task::Regression { value } else { probability(value) };
+            let value = if request.data.task == Task::Regression { value } else { probability(value) };
             let sum = sums.entry(row).or_default();
             *sum = (sum.0 + value, sum.1 + 1.0);
         }
@@ -58,14 +58,20 @@ fn model_curves(request: &Request<'_>, run: &ModelRun) -> ModelCurves {
     let labels: Vec<bool> = rows.iter().map(|row| truth(row) > 0.5).collect();
     let ranking = Ranking::new((0..).zip(&labels).zip(&means).map(|((i, &label), &p)| (i, label, p)));
     let once = vec![1; rows.len()];
-    let at_half = Confusion::at(&labels, &means, 0.5);
+    let thresholded = request.is_thresholded();
+    let at_threshold = Confusion::at(&labels, &means, if thresholded { request.active_from } else { 0.5 });
     ModelCurves {
         model: run.name.clone(),
         roc: roc_curve(&ranking, &once),
         precision_recall: precision_recall_curve(&ranking, &once),
-        reliability: reliability(&labels, &means),
-        confusion: [at_half.true_positive, at_half.false_positive, at_half.false_negative, at_half.true_negative]
-            .map(|count| count as usize),
+        reliability: if thresholded { Vec::new() } else { reliability(&labels, &means) },
+        confusion: [
+            at_threshold.true_positive,
+            at_threshold.false_positive,
+            at_threshold.false_negative,
+            at_threshold.true_negative,
+        ]
+        .map(|count| count as usize),
         scatter: Vec::new(),
     }
 }
@@ -102,11 +108,13 @@ pub fn gate(request: &Request<'_>, runs: &Runs) -> Option<GateSummary> {
     })
 }
 
-/// Predictions of `chosen`, or of the RNA with the most tested pairs, by the main network.
+/// Predictions of `chosen`, or of the RNA with the most tested pairs, by the main network; none of several labels, and
+/// none of values that are scored as classes.
 #[must_use]
 pub fn case_study(request: &Request<'_>, runs: &Runs, chosen: Option<&str>) -> Option<CaseStudy> {
     let tested = request.tested();
-    let main = runs.models.first().filter(|_| tested.task != Task::MultiLabel)?;
+    let drawable = tested.task != Task::MultiLabel && !request.is_thresholded();
+    let main = runs.models.first().filter(|_| drawable)?;
     let means = mean_by_row(request, main);
     let rna_of = |row: u32| tested.pairs[row as usize].rna as usize;
     let rna = if let Some(id) = chosen {

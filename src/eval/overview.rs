@@ -34,6 +34,7 @@ impl DataOverview {
             n_rna_one_label: with_one_label(data, Side::Rna),
             n_partner_one_label: with_one_label(data, Side::Partner),
             rejected: BTreeMap::new(),
+            test_rejected: BTreeMap::new(),
             n_dropped_by_split: 0,
             contradictory: contradictory.collect(),
             n_contradictory_sequence_pairs: contradictions(data, sequence_pair).len(),

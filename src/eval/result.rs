@@ -42,8 +42,10 @@ pub struct Evaluation {
 pub struct Setup {
     /// The command line.
     pub command: String,
-    /// What is predicted.
+    /// What is scored.
     pub task: Task,
+    /// Where a regression is scored as a classification: the value from which a prediction counts as positive.
+    pub active_from: Option<f64>,
     /// `honest` or `paper`.
     pub protocol: String,
     /// `random`, `rna`, `partner`, `both`, `hold-out rna=ID` or `train→test`.
@@ -66,6 +68,14 @@ pub struct Setup {
     pub rna_encoder: EncoderIdentity,
     /// Who made the partner vectors.
     pub partner_encoder: EncoderIdentity,
+}
+
+impl Setup {
+    /// Where a prediction turns positive, as a caption says it.
+    #[must_use]
+    pub fn threshold_in_words(&self) -> String {
+        self.active_from.map_or("probability 0.5".to_owned(), |value| format!("a predicted value of {value}"))
+    }
 }
 
 /// The data in numbers.
@@ -93,6 +103,8 @@ pub struct DataOverview {
     pub n_partner_one_label: usize,
     /// Rows left out while reading, by reason.
     pub rejected: BTreeMap<String, usize>,
+    /// The same of the separate test set.
+    pub test_rejected: BTreeMap<String, usize>,
     /// Pairs dropped by the split (mixed pairs of `both`), summed over folds of one seed.
     pub n_dropped_by_split: usize,
     /// Pairs of identical ids that carry different labels, `rna partner`.
@@ -154,7 +166,7 @@ pub struct ModelScores {
     pub label: String,
     /// What it is in the table.
     pub role: Role,
-    /// Metric name → value, thresholded ones at probability 0.5.
+    /// Metric name → value, thresholded ones at probability 0.5 (or at [`Setup::active_from`]).
     pub metrics: BTreeMap<String, MetricValue>,
     /// Thresholded metrics at the threshold chosen on the inner part; empty where there is none.
     pub at_inner_threshold: BTreeMap<String, MetricValue>,
@@ -207,7 +219,7 @@ pub struct ModelCurves {
     pub precision_recall: Vec<(f64, f64)>,
     /// Non-empty bins (mean probability, fraction positive, count).
     pub reliability: Vec<(f64, f64, usize)>,
-    /// At probability 0.5: true positive, false positive, false negative, true negative.
+    /// At probability 0.5 (or at [`Setup::active_from`]): true positive, false positive, false negative, true negative.
     pub confusion: [usize; 4],
     /// Regression: (label, prediction), at most 2 000 points; empty otherwise.
     pub scatter: Vec<(f64, f64)>,

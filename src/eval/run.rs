@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::metrics::Ranking;
 use crate::models::fusion::{Fusion, GateShare};
 use crate::progress::{Progress, check_interrupt};
-use crate::train::{Criterion, FitPlan, TrainConfig, Trained, Training, Watch, fit, gate_shares, train};
+use crate::train::{Criterion, FitPlan, OutputStart, TrainConfig, Trained, Training, Watch, fit, gate_shares, train};
 
 /// How epochs are chosen and what is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Request<'a> {
     pub fusions: &'a [Fusion],
     /// Protocol.
     pub protocol: Protocol,
+    /// Predicted value from which a pair counts as positive, where a regression is tested on classes.
+    pub active_from: f64,
 }
 
 impl<'a> Request<'a> {
@@ -58,6 +60,13 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn tested(&self) -> &'a Dataset {
         self.test.unwrap_or(self.data)
+    }
+
+    /// True when a regression is tested on classes: predicted values rank the pairs, and count as positive from
+    /// [`active_from`](Self::active_from) on.
+    #[must_use]
+    pub fn is_thresholded(&self) -> bool {
+        self.data.task == Task::Regression && self.tested().task == Task::Binary
     }
 }
 
@@ -213,6 +222,7 @@ fn network(request: &Request<'_>, fusion: Fusion, main: bool, index: usize) -> R
                 config: &config,
                 epochs: config.epochs,
                 seed: training_seed(split),
+                start: OutputStart::Drawn,
                 watch: Some(watch),
             };
             (train(&backend, &training)?, Vec::new())

@@ -13,10 +13,17 @@ use crate::metrics::{BinarySample, MultiLabelSample, RegressionSample, Sample};
 /// Metrics that move with the threshold.
 const THRESHOLDED: [&str; 6] = ["MCC", "accuracy", "F1", "precision", "recall", "specificity"];
 
-/// The metric on which models are compared, and the one that goes with it.
+/// Metrics that take a logit for a probability.
+const PROBABILISTIC: [&str; 2] = ["Brier", "ECE"];
+
+/// The metric on which models are compared, and the one that goes with it; `task` is that of the tested pairs.
+///
+/// Of a regression that is `thresholded` into classes the ranking leads: where its few values near the threshold fall
+/// is chance.
 #[must_use]
-pub fn main_metrics(task: Task) -> [&'static str; 2] {
+pub fn main_metrics(task: Task, thresholded: bool) -> [&'static str; 2] {
     match task {
+        Task::Binary if thresholded => ["AUROC", "MCC"],
         Task::Binary => ["MCC", "AUROC"],
         Task::Regression => ["Pearson", "MAE"],
         Task::MultiLabel => ["AUROC_macro", "AUPRC_macro"],
@@ -106,7 +113,12 @@ impl<'a> Scorer<'a> {
     /// # Errors
     /// [`Interrupted`](crate::error::Error::Interrupted) after a signal.
     pub fn score(&self, run: &ModelRun) -> Result<(ModelScores, Replicates)> {
-        let (metrics, replicates) = self.table(run, |_| 0.0)?;
+        let thresholded = self.request.is_thresholded();
+        let class_threshold = if thresholded { self.request.active_from } else { 0.0 };
+        let (mut metrics, replicates) = self.table(run, |_| class_threshold)?;
+        if thresholded {
+            metrics.retain(|name, _| !PROBABILISTIC.contains(&name.as_str()));
+        }
         let thresholds = run.parts.iter().all(|part| part.threshold.is_some());
         let at_inner_threshold = if thresholds {
             let (mut metrics, _) = self.table(run, |part| part.threshold.unwrap_or(0.0))?;
@@ -158,18 +170,24 @@ impl<'a> Scorer<'a> {
             pooled.iter().map(|(block, sample)| SeedSample { sample: sample.as_ref(), rows: &block.rows }).collect();
         let replicates = self.bootstrap.replicates(&samples)?;
         let names = samples.first().map_or(&[][..], |seed| seed.sample.names());
+        let constant = run.parts.iter().all(|part| is_constant(&part.predictions));
         let metrics = names.iter().enumerate().map(|(m, name)| {
             let values: Vec<Vec<Option<f64>>> =
                 folds.iter().map(|folds| folds.iter().map(|metrics| metrics[m]).collect()).collect();
-            let value = MetricValue {
-                pooled: replicates.pooled(name),
-                interval: replicates.interval(name),
-                ..over_folds_and_seeds(values)
-            };
-            ((*name).to_owned(), value)
+            let value = over_folds_and_seeds(values);
+            let undefined = constant && value.mean.is_none();
+            let (pooled, interval) =
+                if undefined { (None, None) } else { (replicates.pooled(name), replicates.interval(name)) };
+            ((*name).to_owned(), MetricValue { pooled, interval, ..value })
         });
         Ok((metrics.collect(), replicates))
     }
+}
+
+/// True for one answer to several pairs. Pooled over folds such answers correlate with the labels all the same: the mean
+/// of the others is low where a fold's own labels are high.
+fn is_constant(predictions: &[f64]) -> bool {
+    predictions.len() > 1 && predictions.iter().all(|value| *value == predictions[0])
 }
 
 /// Mean over folds per seed, then mean and SD over seeds; folds where the metric is undefined are left out.
@@ -190,16 +208,17 @@ fn sd(values: &[f64]) -> Option<f64> {
     Some((values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt())
 }
 
-/// The first model against every other one but the control, on the main metrics, with Holm's correction over all.
+/// The first model against every other one but the control, on the metrics `main`, with Holm's correction over all.
 #[must_use]
-pub fn compare(task: Task, models: &[(ModelScores, Replicates)]) -> Vec<Comparison> {
-    let Some(((main, replicates), others)) = models.split_first() else { return Vec::new() };
+pub fn compare(main: [&str; 2], models: &[(ModelScores, Replicates)]) -> Vec<Comparison> {
+    let Some(((first, replicates), others)) = models.split_first() else { return Vec::new() };
     let mut comparisons = Vec::new();
     for (other, theirs) in others.iter().filter(|(other, _)| other.role != Role::Control) {
-        for metric in main_metrics(task) {
+        let is_defined = |metric: &&str| other.metrics.get(*metric).is_some_and(|value| value.pooled.is_some());
+        for metric in main.into_iter().filter(is_defined) {
             let Some(difference) = replicates.minus(theirs, metric) else { continue };
             comparisons.push(Comparison {
-                model: main.name.clone(),
+                model: first.name.clone(),
                 against: other.name.clone(),
                 metric: metric.to_owned(),
                 difference: difference.value,

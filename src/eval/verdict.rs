@@ -5,15 +5,21 @@ use super::run::Protocol;
 use super::scores::{main_metrics, smaller_is_better};
 use crate::data::Task;
 
+mod values;
+
 /// Level of Holm's p values below which a difference counts.
 const LEVEL: f64 = 0.05;
 /// A side is called separable when this share of its ids or more occurs with one label only.
 const SEPARABLE: f64 = 0.95;
+/// An AUROC below this, and as far above 0.5 as its mirror image is below, is called near chance.
+const NEAR_CHANCE: f64 = 0.6;
 
 /// What the verdict is drawn from.
 pub struct Evidence<'a> {
-    /// What is predicted.
+    /// What is scored.
     pub task: Task,
+    /// Where a regression is scored as a classification: the value from which a prediction counts as positive.
+    pub active_from: Option<f64>,
     /// Protocol.
     pub protocol: Protocol,
     /// The data.
@@ -41,11 +47,18 @@ fn shown(value: Option<f64>) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.3}"))
 }
 
+/// A difference with all that says how sure it is.
+fn uncertain(c: &Comparison) -> String {
+    format!("{:+.3} [{:.3}, {:.3}], Holm p {:.3}", c.difference, c.interval.0, c.interval.1, c.p_holm)
+}
+
 impl Evidence<'_> {
     /// All findings.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = self.headline();
+        findings.extend(self.against_chance());
+        findings.extend(self.against_the_mean());
         findings.extend(self.about_the_data());
         findings.extend(self.against_baselines());
         findings.extend(self.fusions());
@@ -54,8 +67,12 @@ impl Evidence<'_> {
         findings
     }
 
+    fn main_metrics(&self) -> [&'static str; 2] {
+        main_metrics(self.task, self.active_from.is_some())
+    }
+
     fn metric(&self) -> &'static str {
-        main_metrics(self.task)[0]
+        self.main_metrics()[0]
     }
 
     fn comparison(&self, against: &str) -> Option<&Comparison> {
@@ -69,12 +86,42 @@ impl Evidence<'_> {
             let spread = value.sd_seeds.map_or(String::new(), |sd| format!(" ± {sd:.3}"));
             Some(format!("{metric} {}{spread}", shown(value.mean)))
         };
-        let figures: Vec<String> = main_metrics(self.task).into_iter().filter_map(score).collect();
+        let figures: Vec<String> = self.main_metrics().into_iter().filter_map(score).collect();
         let mut findings = vec![remark("score", format!("{}: {}.", main.label, figures.join(", ")))];
         if self.protocol == Protocol::Paper {
             let text = "Optimistic: the epoch was chosen on the fold that is reported (the published recipe). \
                         Compare with --protocol honest.";
             findings.push(remark("optimistic", text.to_owned()));
+            findings.extend(values::best_folds(main));
+        }
+        findings
+    }
+
+    /// Whether there is a ranking at all, where that is in doubt.
+    fn against_chance(&self) -> Vec<Finding> {
+        let Some(main) = self.models.first().filter(|_| self.task == Task::Binary) else { return Vec::new() };
+        let mut findings = Vec::new();
+        if let Some(value) = self.active_from {
+            let spread = main.metrics.get("MCC").and_then(|mcc| mcc.sd_seeds);
+            let moves = spread.map_or(String::new(), |sd| format!(" (± {sd:.3} here)"));
+            findings.push(remark(
+                "values scored as classes",
+                format!(
+                    "The network fits values and the test set has classes: a pair counts as positive from a predicted \
+                     value of {value} on. Where values fall about that threshold moves with the seed{moves}; AUROC \
+                     needs no threshold and leads."
+                ),
+            ));
+        }
+        let Some(auroc) = main.metrics.get("AUROC") else { return findings };
+        let (Some(area), Some((low, high))) = (auroc.pooled, auroc.interval) else { return findings };
+        if self.active_from.is_some() || area < NEAR_CHANCE || low <= 0.5 {
+            let near = if (1.0 - NEAR_CHANCE..NEAR_CHANCE).contains(&area) { " This is near chance." } else { "" };
+            findings.push(Finding {
+                claim: "ranks better than chance".to_owned(),
+                holds: Some(low > 0.5),
+                text: format!("Pooled AUROC {area:.3} [{low:.3}, {high:.3}]; a guess has 0.5.{near}"),
+            });
         }
         findings
     }
@@ -105,12 +152,15 @@ impl Evidence<'_> {
                 ),
             ));
         }
-        let rejected: usize = data.rejected.values().sum();
-        if rejected > 0 {
-            findings.push(remark(
-                "rejected rows",
-                format!("{rejected} rows were left out while reading; see rejects.tsv."),
-            ));
+        let left_out =
+            [("", &data.rejected, "rejects.tsv"), (" of the test set", &data.test_rejected, "test-rejects.tsv")];
+        for (whose, rejected, file) in left_out {
+            let text = match rejected.values().sum::<usize>() {
+                0 => continue,
+                1 => format!("1 row{whose} was left out while reading; see {file}."),
+                n => format!("{n} rows{whose} were left out while reading; see {file}."),
+            };
+            findings.push(remark("rejected rows", text));
         }
         if data.n_dropped_by_split > 0 {
             let text =
@@ -129,14 +179,11 @@ impl Evidence<'_> {
                 let holds = better > 0.0 && c.p_holm < LEVEL;
                 let of = |model: &ModelScores| shown(model.metrics.get(&c.metric).and_then(|value| value.pooled));
                 let text = format!(
-                    "Pooled {} {} against {}: difference {:+.3} [{:.3}, {:.3}], Holm p {:.3}.",
+                    "Pooled {} {} against {}: difference {}.",
                     c.metric,
                     self.models.first().map_or(String::new(), of),
                     of(baseline),
-                    c.difference,
-                    c.interval.0,
-                    c.interval.1,
-                    c.p_holm
+                    uncertain(c)
                 );
                 let claim = format!("beats {}", in_sentence(&baseline.label));
                 Some((better, Finding { claim, holds: Some(holds), text }))
@@ -198,7 +245,7 @@ mod tests {
     use super::*;
     use crate::eval::result::MetricValue;
 
-    fn model(name: &str, role: Role, mcc: f64) -> ModelScores {
+    pub(super) fn model(name: &str, role: Role, mcc: f64) -> ModelScores {
         let value = |v| MetricValue { mean: Some(v), pooled: Some(v), ..MetricValue::default() };
         let metrics = [("MCC", mcc), ("AUROC", 0.5 + mcc / 2.0)].map(|(name, v)| (name.to_owned(), value(v)));
         ModelScores {
@@ -210,7 +257,7 @@ mod tests {
         }
     }
 
-    fn comparison(against: &str, difference: f64, p: f64) -> Comparison {
+    pub(super) fn comparison(against: &str, difference: f64, p: f64) -> Comparison {
         Comparison {
             model: "static".into(),
             against: against.into(),
@@ -220,6 +267,33 @@ mod tests {
             p,
             p_holm: p,
         }
+    }
+
+    #[test]
+    fn a_ranking_near_chance_is_called_that() {
+        let findings = |area: f64, low: f64, active_from| {
+            let auroc = MetricValue { pooled: Some(area), interval: Some((low, 0.99)), ..MetricValue::default() };
+            let models =
+                [ModelScores { metrics: [("AUROC".to_owned(), auroc)].into(), ..model("static", Role::Network, 0.0) }];
+            let (data, task) = (DataOverview::default(), Task::Binary);
+            let evidence = Evidence {
+                task,
+                active_from,
+                protocol: Protocol::Honest,
+                data: &data,
+                models: &models,
+                comparisons: &[],
+                warnings: &[],
+            };
+            evidence.findings().into_iter().find(|finding| finding.claim == "ranks better than chance")
+        };
+        let near = findings(0.54, 0.47, Some(4.0)).unwrap();
+        assert!(near.holds == Some(false) && near.text.contains("near chance"), "{near:?}");
+        let barely = findings(0.55, 0.51, None).unwrap();
+        assert!(barely.holds == Some(true) && barely.text.contains("near chance"), "{barely:?}");
+        // Nothing is said where nothing is in doubt, unless the threshold is.
+        assert_eq!(findings(0.9, 0.8, None), None);
+        assert_eq!(findings(0.9, 0.8, Some(4.0)).unwrap().holds, Some(true));
     }
 
     #[test]
@@ -239,6 +313,7 @@ mod tests {
         let data = DataOverview { n_rna: 100, n_rna_one_label: 100, n_partner: 50, ..DataOverview::default() };
         let evidence = Evidence {
             task: Task::Binary,
+            active_from: None,
             protocol: Protocol::Honest,
             data: &data,
             models: &models,

@@ -1,5 +1,7 @@
 //! The section on the data.
 
+use std::collections::BTreeMap;
+
 use super::figures::histogram;
 use super::markup::Markup;
 use super::numbers::{count, percent, value};
@@ -32,7 +34,9 @@ pub fn write(page: &mut Page) {
             }
         });
         page.figure(histogram::data(evaluation));
-        rejected(page);
+        let data = &evaluation.data;
+        rejected(page, "Rows left out while reading.", &data.rejected);
+        rejected(page, "Rows of the test set left out while reading.", &data.test_rejected);
         contradictory(&mut page.html, &evaluation.data);
     });
 }
@@ -40,7 +44,7 @@ pub fn write(page: &mut Page) {
 /// Name, number and remark.
 fn facts(evaluation: &Evaluation) -> Vec<(&'static str, String, String)> {
     let data = &evaluation.data;
-    let binary = evaluation.setup.task == Task::Binary;
+    let binary = evaluation.setup.task == Task::Binary && evaluation.setup.active_from.is_none();
     let one_label = |n: usize| if binary { format!("{} with one label only", count(n)) } else { String::new() };
     let pairs_note = if data.n_sequence_pairs > 0 {
         format!("{} distinct pairs of sequences", count(data.n_sequence_pairs))
@@ -82,12 +86,11 @@ fn facts(evaluation: &Evaluation) -> Vec<(&'static str, String, String)> {
     facts
 }
 
-fn rejected(page: &mut Page) {
-    let rejected = &page.evaluation.data.rejected;
+fn rejected(page: &mut Page, caption: &str, rejected: &BTreeMap<String, usize>) {
     if rejected.is_empty() {
         return;
     }
-    page.table("small", "Rows left out while reading.", None, |table| {
+    page.table("small", caption, None, |table| {
         table.element("thead", &[], |head| {
             head.element("tr", &[], |row| {
                 row.words("th", &[("scope", &"col"), ("class", &"name")], "Reason");

@@ -203,6 +203,7 @@ impl<'a> Page<'a> {
     fn header(&self, header: &mut Markup) {
         let setup = &self.evaluation.setup;
         let task = match setup.task {
+            Task::Binary if setup.active_from.is_some() => "Affinity, scored as active or not",
             Task::Binary => "Interaction yes or no",
             Task::Regression => "Affinity",
             Task::MultiLabel => "Several labels",

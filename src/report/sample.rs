@@ -169,6 +169,7 @@ fn setup() -> Setup {
         command: "biollmnet evaluate --pairs pairs.tsv --rna rna --partner protein --split partner --seeds 3 --out out"
             .to_owned(),
         task: Task::Binary,
+        active_from: None,
         protocol: "honest".to_owned(),
         split: "partner".to_owned(),
         folds: FOLDS,

@@ -18,8 +18,11 @@ pub fn scores(page: &mut Page) {
     if metrics.is_empty() {
         return;
     }
-    let thresholded =
-        if metrics.iter().any(|m| m.label == "MCC") { " Thresholded ones at probability 0.5." } else { "" };
+    let thresholded = if metrics.iter().any(|m| m.label == "MCC") {
+        format!(" Thresholded ones at {}.", evaluation.setup.threshold_in_words())
+    } else {
+        String::new()
+    };
     let sd = if evaluation.setup.seeds.len() > 1 {
         "Mean over folds, then mean ± SD over seeds"
     } else {
@@ -104,12 +107,15 @@ fn metric_heading(cell: &mut Markup, metric: &Metric, evaluation: &Evaluation) {
 fn best<'a>(evaluation: &'a Evaluation, metric: &Metric, of: impl Fn(&'a ModelScores) -> &'a Scores) -> Option<String> {
     let competing = evaluation.models.iter().filter(|model| model.role != Role::Control);
     let means = competing.filter_map(|model| of(model).get(&metric.name)?.mean).filter(|v| v.is_finite());
+    let means: Vec<f64> = means.collect();
+    let (low, high) = (means.iter().copied().min_by(f64::total_cmp)?, means.iter().copied().max_by(f64::total_cmp)?);
     match metric.better {
-        Better::Higher => means.max_by(f64::total_cmp),
-        Better::Lower => means.min_by(f64::total_cmp),
+        // Nothing is best where all are equal.
+        _ if means.len() > 1 && low == high => None,
+        Better::Higher => Some(value(high)),
+        Better::Lower => Some(value(low)),
         Better::Neither => None,
     }
-    .map(value)
 }
 
 /// Every figure of one metric; folded tables carry no number.
@@ -252,8 +258,9 @@ fn numbers(evaluation: &Evaluation) -> Tsv {
     let columns =
         ["model", "role", "metric", "threshold", "mean", "sd_seeds", "sd_folds", "pooled", "low", "high", "overall"];
     let mut tsv = Tsv::new(&columns);
+    let class_threshold = evaluation.setup.active_from.map_or("0.5".to_owned(), |value| value.to_string());
     for model in &evaluation.models {
-        for (threshold, scores) in [("0.5", &model.metrics), ("inner", &model.at_inner_threshold)] {
+        for (threshold, scores) in [(class_threshold.as_str(), &model.metrics), ("inner", &model.at_inner_threshold)] {
             for (metric, score) in scores {
                 let (low, high) = score.interval.unzip();
                 let figures =

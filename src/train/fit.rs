@@ -2,7 +2,7 @@
 
 use super::config::TrainConfig;
 use super::stop::{Criterion, Stop};
-use super::trainer::{Trained, Training, Watch, train};
+use super::trainer::{OutputStart, Trained, Training, Watch, train};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ops::Backend;
@@ -38,7 +38,8 @@ pub struct Fitted {
 /// What [`train`] reports.
 pub fn fit<B: Backend>(backend: &B, plan: &FitPlan<'_>) -> Result<Fitted> {
     let FitPlan { data, train: rows, inner, config, seed } = *plan;
-    let training = |rows, epochs, watch| Training { data, rows, config, epochs, seed, watch };
+    let start = if config.stop == Stop::Default { OutputStart::MeanLabel } else { OutputStart::Drawn };
+    let training = |rows, epochs, watch| Training { data, rows, config, epochs, seed, start, watch };
     let whole = || {
         let mut rows = [rows, inner].concat();
         rows.sort_unstable();

@@ -22,4 +22,4 @@ pub use predict::Prediction;
 pub use similarity::TrainIndex;
 pub use standardise::{SideScale, Standardiser};
 pub use stop::{Criterion, Stop};
-pub use trainer::{Trained, Trainer, Training, Watch, train};
+pub use trainer::{OutputStart, Trained, Trainer, Training, Watch, train};

@@ -14,9 +14,13 @@ pub enum Stop {
     /// Stop after N epochs without a smaller inner loss; weights of the best epoch.
     Patience(usize),
     /// All epochs are run and the number of epochs is chosen by the inner skill (MCC, Pearson or macro AUROC), averaged
-    /// over ten epochs; then the network is fitted again on the whole training part for that many epochs.
+    /// over ten epochs; then the network is fitted again on the whole training part for that many epochs. In a
+    /// regression the bias of the last layer starts at the mean training label.
+    ///
     /// Loss-based stopping ends while the ranking still improves: the loss grows with the confidence of a few wrong
-    /// pairs. `docs/DESIGN.md` has the comparison that chose this rule, made without a test fold.
+    /// pairs. Drawn at random, the bias of the last
+    /// layer leaves a regression on a hundred pairs further off than the training mean. `docs/DESIGN.md` has the
+    /// comparisons that chose this rule, made without a test fold.
     Default,
 }
 

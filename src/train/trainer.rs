@@ -32,6 +32,16 @@ pub struct Watch<'a> {
     pub patience: Option<usize>,
 }
 
+/// Where the bias of the last layer starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStart {
+    /// Drawn like every other bias, as in the published recipe.
+    Drawn,
+    /// In a regression, at the mean training label: an untrained network then answers about as the training mean does.
+    /// Drawn in a classification.
+    MeanLabel,
+}
+
 /// One training.
 pub struct Training<'a> {
     /// The data.
@@ -44,6 +54,8 @@ pub struct Training<'a> {
     pub epochs: usize,
     /// Seed of start values, order and dropout.
     pub seed: u64,
+    /// Where the bias of the last layer starts.
+    pub start: OutputStart,
     /// The stopping rule; `None` keeps the last weights.
     pub watch: Option<Watch<'a>>,
 }
@@ -108,6 +120,11 @@ fn label_scale(data: &Dataset, rows: &[u32]) -> Result<f32> {
     ))
 }
 
+/// Mean label of `rows`.
+fn mean_label(data: &Dataset, rows: &[u32]) -> f32 {
+    (rows.iter().map(|&row| f64::from(data.label(row as usize))).sum::<f64>() / rows.len() as f64) as f32
+}
+
 /// A training between two epochs.
 pub struct Trainer<'a, B: Backend> {
     backend: &'a B,
@@ -137,14 +154,19 @@ impl<'a, B: Backend> Trainer<'a, B> {
         }
         let network = FusionNetwork::new(config.fusion_config(data))?;
         let n_parameters = network.layout.len();
+        let label_scale = label_scale(data, rows)?;
+        let mut start = network.layout.initial(seed);
+        if training.start == OutputStart::MeanLabel && data.task == Task::Regression {
+            start[network.layout.output_bias()].fill(mean_label(data, rows) / label_scale);
+        }
         let mut parameters = backend.zeros(n_parameters)?;
-        backend.upload(&network.layout.initial(seed), backend.view_mut(&mut parameters, 0..n_parameters))?;
+        backend.upload(&start, backend.view_mut(&mut parameters, 0..n_parameters))?;
         let batch = config.batch.min(rows.len());
         Ok(Self {
             backend,
             training,
             scale: if config.standardise { Standardiser::fit(data, rows) } else { Standardiser::default() },
-            label_scale: label_scale(data, rows)?,
+            label_scale,
             parameters,
             gradient: backend.zeros(n_parameters)?,
             moments: Moments::zeros(backend, n_parameters)?,

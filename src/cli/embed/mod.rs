@@ -33,7 +33,7 @@ pub struct EmbedArgs {
     /// The store to write, a folder.
     #[arg(long, value_name = "STORE")]
     out: PathBuf,
-    /// Type of the stored numbers [default: f16 of backbones, f32 of encoders without weights].
+    /// Type of the stored numbers [default: f16 of language models, f32 of encoders without weights and of molecules].
     #[arg(long, value_enum)]
     dtype: Option<DtypeFlag>,
     /// How a record becomes a vector. Sequences: mean (over residues), cls, mean-with-special, per-residue. Molecules:
@@ -150,7 +150,8 @@ fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     // Language models' vectors are about as exact in half precision as the arithmetic that they are meant for.
     if matches!(opened.config.network, Network::MoleBert(_)) {
         let network = backbone::load_molecules(args, &opened, context)?;
-        return fill(&mut Molecules::new(network), args, Dtype::F16, context);
+        // Sums over the atoms of a large molecule can leave the range of half precision.
+        return fill(&mut Molecules::new(network), args, Dtype::F32, context);
     }
     fill(&mut backbone::load(args, &opened, context)?, args, Dtype::F16, context)
 }

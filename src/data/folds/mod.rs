@@ -84,22 +84,17 @@ impl Split {
         let all: Vec<u32> = (0..data.len() as u32).collect();
         let inner = draw::inner(data, &all, inner, seed, 0);
         let split = Self { seed, fold: 0, train: without(&all, &inner), inner, test: Vec::new() };
-        split.check_train(data)?;
+        split.check_train(data, "", "pairs of both labels must be left: mend the rejected rows, or add pairs")?;
         Ok(split)
     }
 
-    fn check_train(&self, data: &Dataset) -> Result<()> {
+    /// Refuses a training part that is empty or has one class; `place` and `help` say where and what to do.
+    fn check_train(&self, data: &Dataset, place: &str, help: &str) -> Result<()> {
         if self.train.is_empty() {
-            return Err(Error::data(
-                format!("the training part of fold {} is empty (seed {})", self.fold, self.seed),
-                "use fewer folds, another split, or more pairs",
-            ));
+            return Err(Error::data(format!("no training pair is left{place}"), help));
         }
         match only_class(data, &self.train) {
-            Some(class) => Err(Error::data(
-                format!("every training pair of fold {} has the label {class} (seed {})", self.fold, self.seed),
-                "use fewer folds, another split, or pairs with both labels",
-            )),
+            Some(class) => Err(Error::data(format!("every training pair{place} has the label {class}"), help)),
             None => Ok(()),
         }
     }
@@ -193,6 +188,14 @@ impl Plan {
         let outer: Vec<u32> = (0..train.len() as u32).collect();
         let tested: Vec<u32> = (0..test.len() as u32).collect();
         let mut plan = Self::single_test(train, &outer, &tested, options)?;
+        for (name, others, side) in [("RNA", "partners", Side::Rna), ("partner", "RNAs", Side::Partner)] {
+            if let Some(first) = test.pairs.first()
+                && test.pairs.iter().all(|pair| pair.entity(side) == first.entity(side))
+            {
+                let id = &test.entities(side).ids[first.entity(side)];
+                plan.warnings.push(format!("every test pair has the {name} '{id}': the test ranks {others} alone"));
+            }
+        }
         plan.warn_one_class(test);
         Ok(plan)
     }
@@ -215,7 +218,8 @@ impl Plan {
     }
 
     fn push(&mut self, data: &Dataset, split: Split) -> Result<()> {
-        split.check_train(data)?;
+        let place = format!(" of fold {} (seed {})", split.fold, split.seed);
+        split.check_train(data, &place, "use fewer folds, another split, or more pairs of both labels")?;
         if split.test.is_empty() {
             return Err(Error::data(
                 format!("the test part of fold {} is empty (seed {})", split.fold, split.seed),

@@ -144,7 +144,7 @@ fn impossible_requests_are_refused() {
     let rows: Vec<_> = (0..10).map(|i| (i, i, 1.0)).collect();
     let positive = dataset(10, 10, &rows, Task::Binary);
     let error = Plan::cross_validation(&positive, &options(SplitKind::Random, 2), None).unwrap_err();
-    assert_eq!(error.to_string(), "every training pair of fold 0 has the label 1 (seed 0)");
+    assert_eq!(error.to_string(), "every training pair of fold 0 (seed 0) has the label 1");
     let values = dataset(10, 10, &rows, Task::Regression);
     assert!(Plan::cross_validation(&values, &options(SplitKind::Random, 2), None).is_ok());
 }

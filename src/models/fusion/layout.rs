@@ -101,6 +101,12 @@ impl Layout {
         self.len == 0
     }
 
+    /// The bias of the last layer in the flat buffer.
+    #[must_use]
+    pub fn output_bias(&self) -> Range<usize> {
+        self.head.last().map_or(0..0, |last| last.bias.range())
+    }
+
     /// Every weight, in the order of the flat buffer.
     pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         fn both(linear: &Linear) -> [&Tensor; 2] {

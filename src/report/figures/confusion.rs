@@ -15,7 +15,7 @@ const LEFT: f64 = 58.0;
 const MOST_PANELS: usize = 6;
 const TOP: f64 = 38.0;
 
-/// Matrices of the models whose curves are drawn, pooled at probability 0.5; `None` where all are empty.
+/// Matrices of the models whose curves are drawn, pooled at the class threshold; `None` where all are empty.
 pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
     let with_counts = chosen(evaluation).into_iter().filter(|s| s.curves.confusion != [0; 4]);
     let series: Vec<_> = with_counts.take(MOST_PANELS).collect();
@@ -28,7 +28,7 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
     }
     Some(Figure {
         id: "confusion",
-        title: "Confusion matrices at probability 0.5.".to_owned(),
+        title: format!("Confusion matrices at {}.", evaluation.setup.threshold_in_words()),
         caption: "Pooled over folds, seeds averaged by pair. Percentages are of the row: recall and specificity on \
                   the diagonal. All models are in the numbers."
             .to_owned(),

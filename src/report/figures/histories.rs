@@ -1,6 +1,7 @@
 //! Training curves.
 
 use super::{Figure, Key, Swatch};
+use crate::data::Task;
 use crate::eval::result::{Evaluation, History};
 use crate::report::axis::{Axis, extent};
 use crate::report::numbers::{count, counted, exact, value};
@@ -41,6 +42,9 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
     } else {
         String::new()
     };
+    let of_values = evaluation.setup.task == Task::Regression || evaluation.setup.active_from.is_some();
+    let unit =
+        if of_values { " The loss is the squared error of labels divided by the largest training label." } else { "" };
     Some(Figure {
         id: "histories",
         title: match &panels[..] {
@@ -50,7 +54,7 @@ pub fn figure(evaluation: &Evaluation) -> Option<Figure> {
         },
         caption: format!(
             "One thin line per training ({}), median bold as long as half of them run.{drawn} Lines beyond the upper \
-             edge are cut there.",
+             edge are cut there.{unit}",
             counted(histories.len(), "training")
         ),
         layout: if panels.len() == 2 { "two" } else { "three" },
