@@ -5,7 +5,7 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use super::*;
-use crate::backend::{Cpu, Isa, Memory};
+use crate::backend::{Cpu, Isa};
 use crate::weights::elements::Element;
 
 pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {

@@ -130,20 +130,31 @@ fn turn_one_by_one(rows: Rows<'_>, first: usize, step: usize, out: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn turn_blocks<const L: usize>(simd: impl TurnBlock<L>, rows: Rows<'_>, step: usize, out: &mut [f32]) {
-    let mut block = [[0.0; L]; L];
+    // A number of rows that is known when this is compiled keeps the block in registers.
+    if rows.n == L {
+        turn_rows(simd, rows, L, step, out);
+    } else {
+        turn_rows(simd, rows, rows.n, step, out);
+    }
+    turn_one_by_one(rows, rows.len / L * L, step, out);
+}
+
+/// Whole blocks of columns of `n` rows.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn turn_rows<const L: usize>(simd: impl TurnBlock<L>, rows: Rows<'_>, n: usize, step: usize, out: &mut [f32]) {
     for k in (0..rows.len / L * L).step_by(L) {
-        for (i, block) in block.iter_mut().enumerate().take(rows.n) {
-            let at = i * rows.pitch + k;
-            block.copy_from_slice(&rows.values[at..at + L]);
+        let mut block = [[0.0; L]; L];
+        for (i, block) in block.iter_mut().enumerate().take(n) {
+            block.copy_from_slice(&rows.values[i * rows.pitch + k..][..L]);
         }
         for (column, k) in simd.turned(block).iter().zip(k..) {
             match out.get_mut(k * step..k * step + L) {
                 Some(out) => out.copy_from_slice(column),
-                None => out[k * step..k * step + rows.n].copy_from_slice(&column[..rows.n]),
+                None => out[k * step..k * step + n].copy_from_slice(&column[..n]),
             }
         }
     }
-    turn_one_by_one(rows, rows.len / L * L, step, out);
 }
 
 /// An instruction set that turns blocks of `L × L` numbers.
