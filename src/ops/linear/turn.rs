@@ -3,30 +3,25 @@
 // The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
 #![allow(clippy::inline_always)]
 
+#[cfg(target_arch = "x86_64")]
 use std::any::Any;
 
 use half::f16;
 use pulp::Simd;
 
+use super::prefetch::prefetch_line;
 use crate::weights::Values;
 
 /// Asks for the `len` numbers of `row` from `start` on.
 #[inline(always)]
 pub(super) fn prefetch<S: Simd>(simd: S, row: &Values<'_>, start: usize, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let simd: &dyn Any = &simd;
-        let wide = simd.downcast_ref::<pulp::x86::V4>().map(|simd| simd.sse);
-        let Some(sse) = wide.or_else(|| simd.downcast_ref::<pulp::x86::V3>().map(|simd| simd.sse)) else { return };
-        let bytes: &[u8] = match row {
-            Values::F16(values) => bytemuck::cast_slice(values),
-            Values::Bf16(values) => bytemuck::cast_slice(values),
-            Values::F32(values) => bytemuck::cast_slice(values),
-        };
-        let size = if matches!(row, Values::F32(_)) { 4 } else { 2 };
-        for line in bytes.get(start * size..).unwrap_or_default().chunks(64).take(len * size / 64) {
-            sse._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast());
-        }
+    let (bytes, size): (&[u8], usize) = match row {
+        Values::F16(values) => (bytemuck::cast_slice(values), 2),
+        Values::Bf16(values) => (bytemuck::cast_slice(values), 2),
+        Values::F32(values) => (bytemuck::cast_slice(values), 4),
+    };
+    for line in bytes.get(start * size..).unwrap_or_default().chunks(64).take(len * size / 64) {
+        prefetch_line(simd, line.as_ptr());
     }
 }
 
@@ -65,6 +60,8 @@ fn widen_f16<S: Simd>(simd: S, values: &[f16], to: &mut [f32]) {
             return unsafe { widen_f16c(values, to) };
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = simd;
     widen_one_by_one(values, to);
 }
 
@@ -114,6 +111,8 @@ pub(super) fn turn<S: Simd>(simd: S, rows: Rows<'_>, step: usize, out: &mut [f32
             return turn_blocks(simd, rows, step, out);
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = simd;
     turn_one_by_one(rows, 0, step, out);
 }
 
