@@ -46,6 +46,8 @@ struct FmaChains;
 impl WithSimd for FmaChains {
     type Output = f64;
 
+    // Only code that is inlined into the dispatched closure is compiled for the instruction set found.
+    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
         let (factor, summand) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
