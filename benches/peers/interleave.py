@@ -1,58 +1,107 @@
-"""Runs two commands alternately (A B A B ...) and prints the median of each and their ratio as JSON.
+"""Runs a peer and biollmnet alternately (A B A B ...) and prints medians and their ratio as JSON.
 
-Each command prints JSON with a number `seconds_per_epoch` (another name: `--key`) as the last line or as the whole of
-its standard output. Alternating them lets slow changes of the machine (clock, heat, neighbours) meet both alike.
+    python interleave.py esm2-650m --runs 3          a work that is known here; the others: --help
+    python interleave.py --a 'COMMAND' --b 'COMMAND' --key seconds_per_epoch
+
+Each command prints JSON with the numbers named by --key as the last line or as the whole of its standard output; a dot
+leads into an object. `a_over_b` says how many times `b` is faster. Alternating lets slow changes of the machine (clock,
+heat, neighbours) meet both alike.
 """
 
 import argparse
 import json
+import pathlib
 import shlex
 import statistics
 import subprocess
 import sys
 
+HERE = pathlib.Path(__file__).parent
+LENGTHS = HERE.parent / "lengths" / "mixed.txt"
+SHAPES = ["shapes.8x128.seconds", "shapes.2x512.seconds", "shapes.mixed.seconds"]
 
-def measure(command: str, key: str) -> float:
-    """Runs `command` and returns the number `key` of the JSON object that it prints."""
+
+def encoder(script: str, config: str, precision: str) -> tuple[str, str, list[str]]:
+    peer = f"{script} --config {config} --lengths {LENGTHS}"
+    own = f"bench encoder --config {config} --lengths {LENGTHS} --precision {precision} --warmup 1 --runs 1"
+    return peer, own, SHAPES
+
+
+# By name: the peer's script with its flags, our command, and the numbers to compare.
+WORKS = {
+    "fusion": ("fusion_epoch.py", "bench fusion", ["seconds_per_epoch"]),
+    "esm2-650m": encoder("esm2_encoder.py", "esm2-650m", "f32"),
+    "esm2-650m-int8": encoder("esm2_encoder.py", "esm2-650m", "int8"),
+    "esm2-8m": encoder("esm2_encoder.py", "esm2-8m", "f32"),
+    "rinalmo-giga": encoder("rinalmo_encoder.py", "rinalmo-giga", "f32"),
+    "rinalmo-giga-int8": encoder("rinalmo_encoder.py", "rinalmo-giga", "int8"),
+    "rinalmo-micro": encoder("rinalmo_encoder.py", "rinalmo-micro", "f32"),
+}
+
+
+def measure(command: str, keys: list[str]) -> list[float]:
+    """Runs `command` and returns the numbers `keys` of the JSON object that it prints."""
     done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"error: exit code {done.returncode} from: {command}")
     text = done.stdout.strip()
     for candidate in (text, text.rsplit("\n", 1)[-1]):
         try:
-            return float(json.loads(candidate)[key])
+            found = json.loads(candidate)
+            return [float(inner(found, key.split("."))) for key in keys]
         except (ValueError, KeyError, TypeError):
             continue
-    sys.exit(f"error: no JSON object with the number '{key}' on the standard output of: {command}")
+    sys.exit(f"error: no JSON object with the numbers {', '.join(keys)} on the standard output of: {command}")
 
 
-def main() -> None:
+def inner(found: object, path: list[str]) -> object:
+    for name in path:
+        found = found[name]
+    return found
+
+
+def parse() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--a", required=True, help="the peer")
-    p.add_argument("--b", required=True, help="what is compared with it")
+    p.add_argument("work", nargs="?", choices=list(WORKS), help="sets --a, --b and --key")
+    p.add_argument("--a", help="the peer")
+    p.add_argument("--b", help="what is compared with it")
+    p.add_argument("--key", action="append", help="a number to compare; several may be given")
     p.add_argument("--runs", type=int, default=5, help="runs of each")
-    p.add_argument("--key", default="seconds_per_epoch", help="the number to compare")
+    p.add_argument("--threads", type=int, default=2, help="of both, where a work is named")
+    p.add_argument("--binary", default=str(HERE / "../../target/release/biollmnet"), help="where a work is named")
     args = p.parse_args()
     if args.runs < 1:
         p.error("--runs must be at least 1")
+    if args.work:
+        script, own, keys = WORKS[args.work]
+        args.a = args.a or f"{shlex.quote(sys.executable)} {HERE / script} --threads {args.threads}"
+        args.b = args.b or f"{shlex.quote(args.binary)} {own} --threads {args.threads} --json"
+        args.key = args.key or keys
+    elif not (args.a and args.b):
+        p.error("name a work, or give --a and --b")
+    args.key = args.key or ["seconds_per_epoch"]
+    return args
 
-    a, b = [], []
+
+def main() -> None:
+    args = parse()
+    sides = {"a": args.a, "b": args.b}
+    runs: dict[str, list[list[float]]] = {side: [] for side in sides}
     for run in range(args.runs):
-        a.append(measure(args.a, args.key))
-        b.append(measure(args.b, args.key))
-        print(f"run {run + 1}/{args.runs}: a {a[-1]:.4g}, b {b[-1]:.4g}", file=sys.stderr)
-    median_a, median_b = statistics.median(a), statistics.median(b)
-    print(
-        json.dumps(
-            {
-                "key": args.key,
-                "a": {"command": args.a, "median": median_a, "runs": a},
-                "b": {"command": args.b, "median": median_b, "runs": b},
-                "a_over_b": median_a / median_b,
-            },
-            indent=2,
-        )
-    )
+        for side, command in sides.items():
+            runs[side].append(measure(command, args.key))
+        shown = ", ".join(f"{side} {' '.join(f'{x:.4g}' for x in runs[side][-1])}" for side in sides)
+        print(f"run {run + 1}/{args.runs}: {shown}", file=sys.stderr)
+    result = {"commands": sides, "numbers": {}}
+    for i, key in enumerate(args.key):
+        values = {side: [numbers[i] for numbers in runs[side]] for side in sides}
+        medians = {side: statistics.median(values[side]) for side in sides}
+        result["numbers"][key] = {
+            "a": {"median": medians["a"], "runs": values["a"]},
+            "b": {"median": medians["b"], "runs": values["b"]},
+            "a_over_b": medians["a"] / medians["b"],
+        }
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

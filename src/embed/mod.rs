@@ -16,7 +16,7 @@ mod weight_free;
 
 pub use encoder::{Measure, Prepared, ReadAhead, RecordEncoder, RecordKind, Refusal};
 pub use join::join;
-pub use molecules::{MoleculeEncoder, Molecules};
+pub use molecules::{MoleBert, MoleculeEncoder, Molecules};
 pub use pooling::Pooling;
 pub use store::{Store, StoreWriter};
 pub use vectors::Vectors;

@@ -1,4 +1,4 @@
-//! Encoders without weights: RNA k-mers and the protein conjoint triad.
+//! Encoders without weights: RNA k-mers, the protein conjoint triad, and the fingerprint of molecules.
 
 mod ecfp;
 mod kmer;
@@ -23,10 +23,13 @@ pub trait SequenceEncoder: Send + Sync {
     fn encode(&self, sequence: &[u8], out: &mut [f32]);
 }
 
-/// Names that [`by_name`] knows.
+/// Names of encoders of sequences, which [`by_name`] knows.
 pub const NAMES: [&str; 2] = ["kmer", "triad"];
 
-/// The weight-free encoder of that name.
+/// Name of [`Ecfp`], which takes molecules.
+pub const ECFP: &str = "ecfp";
+
+/// The weight-free encoder of sequences of that name.
 #[must_use]
 pub fn by_name(name: &str) -> Option<Box<dyn SequenceEncoder>> {
     match name {

@@ -81,15 +81,12 @@ fn donated_electrons(graph: &Graph, rings: &Rings, small_rings: &mut SmallRings<
     match (available, outside) {
         (0, Some(_)) => Some(0),
         (0, None) => multiple(true).map(|_| 1),
-        (1, Some(_)) => Some(if drawn_out { 0 } else { 1 }),
+        (1, Some(_)) => Some(u8::from(!drawn_out)),
         (1, None) => {
             let neighbours = graph.degree(number) + i32::from(atom.explicit_h);
-            if atom.explicit_valence != neighbours {
-                Some(1)
-            } else {
-                // Tropylium and cyclopropenylium.
-                (atom.charge == 1).then_some(0)
-            }
+            let multiply_bound = atom.explicit_valence != neighbours;
+            // Without a multiple bond: tropylium and cyclopropenylium.
+            if multiply_bound { Some(1) } else { (atom.charge == 1).then_some(0) }
         }
         (more, _) => {
             let odd = (more - i32::from(drawn_out)) % 2 == 1;
@@ -125,4 +122,44 @@ fn is_candidate(graph: &Graph, number: usize) -> bool {
     let multiple =
         |(_, bond): &(usize, &super::graph::GraphBond)| matches!(bond.order, BondOrder::Double | BondOrder::Triple);
     atom.explicit_valence - graph.degree(number) <= 1 || graph.bonds_of(number).filter(multiple).count() <= 1
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mol::{BondOrder, parse};
+
+    /// Numbers of aromatic bonds, and of double bonds that are left.
+    fn bonds(smiles: &str) -> (usize, usize) {
+        let molecule = parse(smiles).unwrap();
+        let count = |order| molecule.bonds.iter().filter(|bond| bond.order == order).count();
+        (count(BondOrder::Aromatic), count(BondOrder::Double))
+    }
+
+    #[test]
+    fn single_rings() {
+        assert_eq!(bonds("C1=CC=CC=C1"), (6, 0));
+        assert_eq!(bonds("C1=CC=CC1"), (0, 2));
+        assert_eq!(bonds("c1ccc1"), (0, 2));
+        assert_eq!(bonds("c1ccsc1"), (5, 0));
+        assert_eq!(bonds("O=C1C=CC=CC=C1"), (7, 1));
+        assert_eq!(bonds("O=C1C=CC(=O)C=C1"), (0, 4));
+        assert_eq!(bonds("[cH-]1cccc1"), (5, 0));
+        assert_eq!(bonds("B1C=CC=C1"), (0, 2));
+        assert_eq!(bonds("c1cc[as]cc1"), (0, 3));
+    }
+
+    #[test]
+    fn unions() {
+        assert_eq!(bonds("c1ccc2ccccc2c1"), (11, 0));
+        // Azulene: only the perimeter.
+        assert_eq!(bonds("c1ccc2cccc-2cc1"), (10, 0));
+        assert_eq!(bonds("C1=CC2=CC=CC2=C1"), (0, 4));
+        assert_eq!(bonds("c1cc2cccc3ccc4cccc1c4c32").1, 0);
+    }
+
+    #[test]
+    fn ethers_in_large_rings_give_nothing() {
+        assert_eq!(bonds("O1C=CC=C1"), (5, 0));
+        assert_eq!(bonds("O1C=CC=CC=CC=C1"), (0, 4));
+    }
 }

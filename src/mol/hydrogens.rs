@@ -19,7 +19,7 @@ pub(super) fn remove(graph: Graph) -> Graph {
         fold_into_neighbour(&mut graph, bond, hydrogen, &gone);
         gone[bond] = true;
     }
-    renumbered(graph, &goes, &gone)
+    renumbered(&graph, &goes, &gone)
 }
 
 /// Bonded to exactly one atom that is no hydrogen, not labelled, no hydride, and not the only mark of a double bond.
@@ -64,7 +64,7 @@ fn hand_over_mark(bonds: &mut [GraphBond], removed: &GraphBond, heavy: usize, le
     }
 }
 
-fn renumbered(graph: Graph, atom_goes: &[bool], bond_goes: &[bool]) -> Graph {
+fn renumbered(graph: &Graph, atom_goes: &[bool], bond_goes: &[bool]) -> Graph {
     let mut number = vec![0; atom_goes.len()];
     let mut atoms = Vec::with_capacity(atom_goes.len());
     for (atom, state) in graph.atoms.iter().enumerate().filter(|&(atom, _)| !atom_goes[atom]) {
@@ -74,4 +74,39 @@ fn renumbered(graph: Graph, atom_goes: &[bool], bond_goes: &[bool]) -> Graph {
     let kept = graph.bonds.iter().zip(bond_goes).filter(|&(_, &goes)| !goes);
     let bonds = kept.map(|(b, _)| GraphBond { begin: number[b.begin], end: number[b.end], ..*b }).collect();
     Graph::new(atoms, bonds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mol::graph::Tag;
+    use crate::mol::smiles::read;
+
+    #[test]
+    fn plain_hydrogens_become_counts() {
+        let graph = remove(read("[H]C([H])([H])O[H]").unwrap());
+        let counts: Vec<_> = graph.atoms.iter().map(|atom| (atom.element, atom.explicit_h)).collect();
+        assert_eq!(counts, [(6, 3), (8, 1)]);
+        assert_eq!((graph.bonds[0].begin, graph.bonds[0].end), (0, 1));
+    }
+
+    #[test]
+    fn hydrogens_with_a_meaning_stay() {
+        for kept in ["[H][H]", "[H]", "[2H]C", "[H-][Na+]", "[H]/N=C/C", "C[H]C"] {
+            assert!(remove(read(kept).unwrap()).atoms.iter().any(|atom| atom.element == 1), "{kept}");
+        }
+    }
+
+    #[test]
+    fn chirality_and_marks_stay_true() {
+        let tag = |smiles: &str| {
+            let graph = remove(read(smiles).unwrap());
+            graph.atoms.iter().map(|atom| atom.tag).find(|&tag| tag != Tag::None)
+        };
+        assert_eq!(tag("[H][C@](C)(N)F"), Some(Tag::Clockwise));
+        assert_eq!(tag("C[C@]([H])(N)F"), Some(Tag::CounterClockwise));
+        let graph = remove(read("[H]/C(F)=C/C").unwrap());
+        let bond = graph.bonds[0];
+        assert_eq!((bond.begin, bond.end, bond.direction), (0, 1, BondDirection::Up));
+    }
 }

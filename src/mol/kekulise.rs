@@ -10,6 +10,9 @@ use super::rings::{RingSystem, Rings};
 use super::valence;
 use pairing::Pairing;
 
+/// Most atoms that a message names.
+const ATOMS_SHOWN: usize = 8;
+
 /// Replaces aromatic bonds by single and double ones and takes all aromatic marks away.
 pub(super) fn kekulise(graph: &mut Graph, rings: &Rings) -> Result<(), Refusal> {
     if !graph.atoms.iter().any(|atom| atom.aromatic) && !graph.bonds.iter().any(|bond| bond.aromatic) {
@@ -43,9 +46,11 @@ pub(super) fn kekulise(graph: &mut Graph, rings: &Rings) -> Result<(), Refusal> 
 }
 
 fn refusal(graph: &Graph, atoms: &[usize], what: &str) -> Refusal {
-    let numbers: Vec<String> = atoms.iter().map(|&atom| graph.atoms[atom].written_as.to_string()).collect();
-    let plural = if numbers.len() == 1 { "" } else { "s" };
-    Refusal::new(Reason::Kekulise, format!("atom{plural} {} {what}", numbers.join(", ")))
+    let shown: Vec<String> =
+        atoms.iter().take(ATOMS_SHOWN).map(|&atom| graph.atoms[atom].written_as.to_string()).collect();
+    let plural = if atoms.len() == 1 { "" } else { "s" };
+    let more = if atoms.len() > ATOMS_SHOWN { " and more" } else { "" };
+    Refusal::new(Reason::Kekulise, format!("atom{plural} {}{more} {what}", shown.join(", ")))
 }
 
 fn kekulise_system(graph: &mut Graph, system: &RingSystem, pairing: &mut Pairing) -> Result<(), Refusal> {
@@ -68,6 +73,8 @@ fn kekulise_system(graph: &mut Graph, system: &RingSystem, pairing: &mut Pairing
     };
     for bond in doubles {
         graph.bonds[bond].order = BondOrder::Double;
+    }
+    for &bond in pairing.tried() {
         graph.bonds[bond].direction = BondDirection::None;
     }
     Ok(())

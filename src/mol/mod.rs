@@ -15,6 +15,8 @@ mod rings;
 mod sanitise;
 mod smiles;
 mod stereo;
+#[cfg(test)]
+mod tests;
 mod valence;
 
 pub use molecule::{Atom, Bond, BondDirection, BondOrder, Chirality, Molecule};

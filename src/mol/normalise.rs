@@ -111,3 +111,32 @@ fn is_overfull(graph: &mut Graph, atom: usize) -> bool {
     let valence = state.explicit_valence;
     highest > 0 && (valence > highest || (valence == highest && state.aromatic && graph.total_degree(atom) == 4))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mol::smiles::read;
+
+    fn charges(smiles: &str) -> Vec<i8> {
+        let mut graph = read(smiles).unwrap();
+        normalise(&mut graph);
+        graph.atoms.iter().map(|atom| atom.charge).collect()
+    }
+
+    #[test]
+    fn hypervalent_forms_become_charged() {
+        assert_eq!(charges("CN(=O)=O"), [0, 1, -1, 0]);
+        assert_eq!(charges("CN=N#N"), [0, 0, 1, -1]);
+        assert_eq!(charges("C=P(=O)C"), [0, 0, 0, 0]);
+        assert_eq!(charges("CC=P(=O)C"), [0, 0, 1, -1, 0]);
+        assert_eq!(charges("OCl(=O)(=O)=O"), [0, 3, -1, -1, -1]);
+        assert_eq!(charges("CI(=O)=O"), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn dative_bonds_are_refused() {
+        let dative = |smiles: &str| refuse_dative_bonds(&mut read(smiles).unwrap()).is_err();
+        assert!(dative("[NH3][Pt](Cl)Cl") && dative("C[O](C)[Mg]"));
+        assert!(!dative("N[Pt](Cl)Cl") && !dative("[Na]Cl") && !dative("c1cccc[n+]1[Fe]"));
+    }
+}

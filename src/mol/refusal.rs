@@ -33,8 +33,7 @@ impl Reason {
 
 /// A refused SMILES: the kind, and a sentence that says what is wrong and where.
 ///
-/// Characters and atoms are counted from 1 and from 0: the character as a text editor shows it, the atom as the
-/// `--json` output and RDKit number it (in order of appearance, written hydrogens included).
+/// Characters are counted from 1; atoms from 0 in order of appearance, written hydrogens included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     reason: Reason,
@@ -49,6 +48,18 @@ impl Refusal {
     /// A grammar error at the byte `at` (0-based; a SMILES is ASCII up to its first error).
     pub(super) fn at_character(at: usize, what: impl fmt::Display) -> Self {
         Self::new(Reason::Parse, format!("{what} at character {}", at + 1))
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self.reason {
+            Reason::Parse => "correct the SMILES at this place, or leave the molecule out",
+            Reason::Valence => "write the charge that the atom has, or correct its bonds",
+            Reason::Kekulise => "write aromatic nitrogen that has a hydrogen as [nH], or correct the ring",
+            Reason::OutOfVocabulary => "leave the molecule out: the encoder was never trained on this",
+            Reason::Limit => "leave the molecule out",
+        }
     }
 
     /// The kind.

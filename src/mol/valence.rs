@@ -118,3 +118,36 @@ pub(super) fn implicit(graph: &Graph, number: usize) -> Counted {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mol::smiles::read;
+
+    fn hydrogens(smiles: &str) -> Option<Vec<i32>> {
+        let mut graph = read(smiles).unwrap();
+        update_all(&mut graph).ok()?;
+        Some(graph.atoms.iter().map(GraphAtom::total_h).collect())
+    }
+
+    #[test]
+    fn hydrogens_fill_the_next_valence() {
+        assert_eq!(hydrogens("CNOBSF"), Some(vec![3, 1, 0, 1, 0, 0]));
+        assert_eq!(hydrogens("CS(C)C"), Some(vec![3, 1, 3, 3]));
+        assert_eq!(hydrogens("P(F)(F)(F)F"), Some(vec![1, 0, 0, 0, 0]));
+        assert_eq!(hydrogens("c1ccccc1"), Some(vec![1; 6]));
+        assert_eq!(hydrogens("c1cccn1C"), Some(vec![1, 1, 1, 1, 0, 3]));
+        assert_eq!(hydrogens("[C]"), Some(vec![0]));
+    }
+
+    #[test]
+    fn a_charged_atom_binds_like_its_neighbour_in_the_table() {
+        for allowed in ["C[N+](C)(C)C", "[O-]C", "F[P-](F)(F)(F)(F)F", "C[H-]C", "[Fe](C)(C)(C)(C)(C)C", "F[B-](F)(F)F"]
+        {
+            assert!(hydrogens(allowed).is_some(), "{allowed}");
+        }
+        for refused in ["CN(C)(C)C", "C[O-]C", "C(C)(C)(C)(C)C", "[CH5]", "F(C)C", "FI(F)(F)(F)(F)F", "[NH4]"] {
+            assert!(hydrogens(refused).is_none(), "{refused}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Vectors of one side: a store, or a sequence file that is embedded on the way.
+//! Vectors of one side: a store, or a file of sequences or molecules that is embedded on the way.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 use crate::data::EncoderIdentity;
 use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
 use crate::embed::store::Dtype;
-use crate::embed::{Pooling, Store, WeightFree};
+use crate::embed::{Molecules, Pooling, Store, WeightFree};
 use crate::error::{Error, Result};
-use crate::features;
+use crate::features::{self, Ecfp};
 use crate::progress::Progress;
 
-/// Vectors of one side: a store, or a FASTA file that was embedded into a temporary one.
+/// Vectors of one side: a store, or a FASTA or SMILES file that was embedded into a temporary one.
 pub struct Operand {
     /// The vectors.
     pub store: Arc<Store>,
@@ -22,8 +22,8 @@ pub struct Operand {
 }
 
 impl Operand {
-    /// Opens the store at `path`; any other file is read as FASTA and embedded with `encoder`, which must be one
-    /// without weights.
+    /// Opens the store at `path`; any other file is read as FASTA or SMILES and embedded with `encoder`, which
+    /// must be one without weights.
     ///
     /// # Errors
     /// Those of [`Store::open`] and [`embed`]; [`Error::Usage`] for a file whose encoder is not part of this program.
@@ -34,16 +34,6 @@ impl Operand {
         if path != Path::new("-") && !path.exists() {
             return Err(Error::io("read", path)(std::io::ErrorKind::NotFound.into()));
         }
-        let Some(sequence_encoder) = features::by_name(&encoder.name) else {
-            return Err(Error::usage(
-                format!(
-                    "{} is a file, and the model takes vectors of '{}', which this version cannot compute",
-                    path.display(),
-                    encoder.name
-                ),
-                "name a store with vectors of that encoder ('biollmnet import-vectors' makes one)",
-            ));
-        };
         let options = EmbedOptions {
             dtype: Dtype::F32,
             unknown: UnknownLetters::Keep,
@@ -54,8 +44,24 @@ impl Operand {
         };
         let folder = tempfile::tempdir().map_err(Error::io("create a folder in", std::env::temp_dir()))?;
         let place = folder.path().join("store");
-        let mut encoder = WeightFree::new(sequence_encoder);
-        embed(path, &mut encoder, &[Pooling::Mean], options, &place, progress)?;
+        let mean = [Pooling::Mean];
+        match features::by_name(&encoder.name) {
+            Some(known) => embed(path, &mut WeightFree::new(known), &mean, options, &place, progress)?,
+            None if encoder.name == features::ECFP => {
+                embed(path, &mut Molecules::new(Ecfp), &mean, options, &place, progress)?
+            }
+            None => {
+                return Err(Error::usage(
+                    format!(
+                        "{} is a file, and the model takes vectors of '{}', which need its weights",
+                        path.display(),
+                        encoder.name
+                    ),
+                    "name a store with vectors of that encoder: 'biollmnet embed' makes one, 'biollmnet import-vectors' \
+                     takes vectors made elsewhere",
+                ));
+            }
+        };
         Ok(Self { store: Arc::new(Store::open(place)?), folder: Some(folder) })
     }
 

@@ -60,7 +60,9 @@ impl Naming {
             }
         }
         let ignored = self.ignored.iter().find(|pattern| fits(pattern, rest).is_some());
-        ignored.map_or(Meaning::Unknown, |pattern| Meaning::Ignored(pattern.trim_end_matches(".**")))
+        ignored.map_or(Meaning::Unknown, |pattern| {
+            Meaning::Ignored(pattern.trim_end_matches(".**").rsplit("#.").next().unwrap_or(pattern))
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use biollmnet::backend::Cpu;
+use biollmnet::embed::MoleBert;
 use biollmnet::embed::backbone::{BackboneEncoder, BackboneOptions, OnDevice, Variant};
 use biollmnet::error::{Error, Result};
 use biollmnet::models::backbone::Backbone;
@@ -18,10 +19,7 @@ const MEMORY_SHARE: u64 = 80;
 
 /// Loads the sequence model of an opened folder.
 pub fn load(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<BackboneEncoder<OnDevice<Cpu>>> {
-    let mut backend = Cpu::all_threads();
-    if let Some(isa) = args.isa {
-        backend.isa = isa;
-    }
+    let backend = backend(args);
     let options = BackboneOptions {
         max_tokens: args.max_tokens as usize,
         max_memory: args.max_memory.unwrap_or_else(free_memory),
@@ -34,6 +32,22 @@ pub fn load(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<
     let encoder = BackboneEncoder::load(backend, backbone, Path::new(&args.encoder), variant, options)?;
     context.detail(format!("{}: {} on {}", args.encoder, backbone.config.name, backend.isa.name()));
     Ok(encoder)
+}
+
+/// Loads the network of molecules of an opened folder.
+pub fn load_molecules(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<MoleBert<Cpu>> {
+    let backend = backend(args);
+    let (path, precision) = (Path::new(&args.encoder), precision(args.precision)?);
+    context.detail(format!("{}: {} on {}", args.encoder, backbone.config.name, backend.isa.name()));
+    MoleBert::load(backend, backbone, path, precision, args.max_tokens as usize)
+}
+
+fn backend(args: &EmbedArgs) -> Cpu {
+    let mut backend = Cpu::all_threads();
+    if let Some(isa) = args.isa {
+        backend.isa = isa;
+    }
+    backend
 }
 
 fn precision(flag: PrecisionFlag) -> Result<Precision> {

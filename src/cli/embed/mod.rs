@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use biollmnet::backend::Isa;
 use biollmnet::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
 use biollmnet::embed::store::Dtype;
-use biollmnet::embed::{Pooling, RecordEncoder, WeightFree};
+use biollmnet::embed::{Molecules, Pooling, RecordEncoder, WeightFree};
 use biollmnet::error::{Error, Result};
-use biollmnet::features;
-use biollmnet::models::backbone::Backbone;
+use biollmnet::features::{self, Ecfp};
+use biollmnet::models::backbone::{Backbone, Network};
 use clap::{ArgAction, Args};
 
 use super::{Context, Outcome};
@@ -26,8 +26,8 @@ pub struct EmbedArgs {
     /// FASTA file (sequences) or SMILES file (molecules: SMILES, white space, id), plain or gzip; - reads standard
     /// input.
     input: PathBuf,
-    /// What makes the vectors: kmer (RNA 4-mer frequencies), triad (protein conjoint triad), or the folder of a
-    /// backbone.
+    /// What makes the vectors: kmer (RNA 4-mer frequencies), triad (protein conjoint triad), ecfp (circular
+    /// fingerprint of molecules), or the folder of a backbone.
     #[arg(long, value_name = "ENC")]
     encoder: String,
     /// The store to write, a folder.
@@ -60,7 +60,7 @@ pub struct EmbedArgs {
     /// Arithmetic of a backbone: f32, or int8 for its linear layers; f16 and fp8 are those of CUDA devices.
     #[arg(long, value_enum, default_value_t = PrecisionFlag::F32)]
     precision: PrecisionFlag,
-    /// Tokens that a backbone computes together; a longer sequence is computed alone. It changes no number.
+    /// Tokens (or atoms) that a backbone computes together; a longer sequence is computed alone. It changes no number.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     max_tokens: u64,
     /// Most work space of a backbone, in bytes or as 512M, 8G; a sequence that takes more is refused, not the run
@@ -116,15 +116,21 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     if args.long == LongFlag::Window && args.max_length.is_none() {
         return Err(Error::usage("--long window needs the length of a window", "add --max-length N, e.g. 1022"));
     }
-    let Some(encoder) = features::by_name(&args.encoder) else { return run_backbone(args, context) };
+    let weight_free = args.encoder == features::ECFP || features::by_name(&args.encoder).is_some();
+    if !weight_free {
+        return run_backbone(args, context);
+    }
     if args.precision != PrecisionFlag::F32 {
         return Err(Error::usage(
             format!("encoder '{}' has no weights that --precision could change", args.encoder),
             "leave --precision out",
         ));
     }
-    // Counts over windows are exact baselines: they keep the precision that they have.
-    fill(&mut WeightFree::new(encoder), args, Dtype::F32, context)
+    // Counts and bits are exact baselines: they keep the precision that they have.
+    match features::by_name(&args.encoder) {
+        Some(encoder) => fill(&mut WeightFree::new(encoder), args, Dtype::F32, context),
+        None => fill(&mut Molecules::new(Ecfp), args, Dtype::F32, context),
+    }
 }
 
 fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
@@ -133,14 +139,19 @@ fn run_backbone(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
         return Err(Error::usage(
             format!("encoder '{}' is not known, and no folder of this name is there", args.encoder),
             format!(
-                "choose one of: {}; or the folder of a backbone; vectors made elsewhere come in by 'biollmnet \
+                "choose one of: {}, {}; or the folder of a backbone; vectors made elsewhere come in by 'biollmnet \
                  import-vectors'",
-                features::NAMES.join(", ")
+                features::NAMES.join(", "),
+                features::ECFP
             ),
         ));
     }
     let opened = Backbone::open(path)?;
     // Language models' vectors are about as exact in half precision as the arithmetic that they are meant for.
+    if matches!(opened.config.network, Network::MoleBert(_)) {
+        let network = backbone::load_molecules(args, &opened, context)?;
+        return fill(&mut Molecules::new(network), args, Dtype::F16, context);
+    }
     fill(&mut backbone::load(args, &opened, context)?, args, Dtype::F16, context)
 }
 

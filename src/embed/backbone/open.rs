@@ -60,11 +60,8 @@ fn vocabulary(backbone: &Backbone, built_in: &str, path: &Path) -> Result<Vocabu
     let built_in = Vocabulary::by_name(built_in).ok_or_else(unknown)?;
     let Some(network) = backbone.config.network.sequence() else { return Ok(built_in) };
     let Some(file) = backbone.tokenizer.iter().next() else { return Ok(built_in) };
-    let alphabet = if backbone.config.network.modality() == Alphabet::Rna.name() {
-        Alphabet::Rna
-    } else {
-        Alphabet::Protein
-    };
+    let alphabet =
+        if backbone.config.network.modality() == Alphabet::Rna.name() { Alphabet::Rna } else { Alphabet::Protein };
     let found = file::read(file, alphabet)?;
     found
         .check(network.encoder.vocab_size, network.encoder.mask_id)

@@ -24,6 +24,8 @@ pub(super) struct Pairing {
     choices: Vec<(usize, VecDeque<usize>)>,
     /// Double bonds, with the number of atoms done when each was made.
     doubles: Vec<(usize, usize)>,
+    /// Bonds that were double at any time of the search.
+    tried: Vec<usize>,
 }
 
 impl Pairing {
@@ -39,28 +41,42 @@ impl Pairing {
             queue: VecDeque::new(),
             choices: Vec::new(),
             doubles: Vec::new(),
+            tried: Vec::new(),
         }
     }
 
     /// The bonds to make double among the `aromatic` atoms of one ring system (ascending), so that all `wanting` ones
     /// get one; `None` when the search does not find any.
+    ///
+    /// [`tried`](Self::tried) tells afterwards which bonds were double at any time: they have lost their marks.
     pub(super) fn find(&mut self, graph: &Graph, aromatic: &[usize], wanting: &[usize]) -> Option<Vec<usize>> {
+        self.tried.clear();
         let reversed: Vec<usize> = aromatic.iter().rev().copied().collect();
         let tries = [(true, aromatic, STEPS_BACK[0]), (false, reversed.as_slice(), STEPS_BACK[1])];
         let found = tries.into_iter().find_map(|(upwards, order, steps_back)| {
             self.clear(aromatic);
             self.upwards = upwards;
-            aromatic.iter().for_each(|&atom| self.in_play[atom] = true);
-            wanting.iter().for_each(|&atom| self.wants[atom] = true);
+            for &atom in aromatic {
+                self.in_play[atom] = true;
+            }
+            for &atom in wanting {
+                self.wants[atom] = true;
+            }
             self.run(graph, order, steps_back)
         });
         self.clear(aromatic);
         found
     }
 
+    pub(super) fn tried(&self) -> &[usize] {
+        &self.tried
+    }
+
     fn clear(&mut self, atoms: &[usize]) {
-        for marks in [&mut self.in_play, &mut self.wants, &mut self.is_done, &mut self.queued] {
-            atoms.iter().for_each(|&atom| marks[atom] = false);
+        for &atom in atoms {
+            for marks in [&mut self.in_play, &mut self.wants, &mut self.is_done, &mut self.queued] {
+                marks[atom] = false;
+            }
         }
         self.done.clear();
         self.queue.clear();
@@ -92,7 +108,9 @@ impl Pairing {
             if let Some(partner) = partners.pop_front() {
                 self.wants[atom] = false;
                 self.wants[partner] = false;
-                self.doubles.push((graph.bond_between(atom, partner)?, self.done.len()));
+                let bond = graph.bond_between(atom, partner)?;
+                self.doubles.push((bond, self.done.len()));
+                self.tried.push(bond);
                 if !partners.is_empty() {
                     self.choices.push((atom, partners));
                 }

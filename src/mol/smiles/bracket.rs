@@ -8,18 +8,20 @@ use super::Reader;
 impl Reader<'_> {
     /// The rest of a bracket atom whose `[` has been read.
     pub(super) fn bracket(&mut self) -> Result<GraphAtom, Refusal> {
+        let start = self.at;
         let isotope = self.number()?.unwrap_or(0);
         let place = self.at;
         let mut atom = self.bracket_symbol()?;
-        // A bare H takes neither a chirality nor, if it is one, more than its own count.
+        // A bare H takes no chirality.
         let bare_hydrogen = atom.element == 1 && self.text[place] == b'H';
         atom.no_implicit = true;
-        atom.isotope = Self::fit(isotope, place, "isotope")?;
+        atom.isotope = Self::fit(isotope, start, "isotope")?;
         if !bare_hydrogen {
             atom.tag = self.bracket_chirality()?;
         }
+        let hydrogens = self.at;
         if self.take(b'H') {
-            atom.explicit_h = Self::fit(self.number()?.unwrap_or(1), self.at, "number of hydrogens")?;
+            atom.explicit_h = Self::fit(self.number()?.unwrap_or(1), hydrogens, "number of hydrogens")?;
         }
         atom.charge = self.bracket_charge()?;
         if self.take(b':') {
@@ -85,9 +87,8 @@ impl Reader<'_> {
         if self.take(b'@') {
             return Ok(Tag::Clockwise);
         }
-        let class = match self.text.get(self.at..self.at + 2) {
-            Some(class @ (b"TH" | b"AL" | b"SP" | b"TB" | b"OH")) => class,
-            _ => return Ok(Tag::CounterClockwise),
+        let Some(class @ (b"TH" | b"AL" | b"SP" | b"TB" | b"OH")) = self.text.get(self.at..self.at + 2) else {
+            return Ok(Tag::CounterClockwise);
         };
         self.at += 2;
         let permutation = self.number()?;

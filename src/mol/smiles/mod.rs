@@ -285,3 +285,62 @@ impl Reader<'_> {
         Ok(Some(number))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mol::graph::Tag;
+
+    fn bonds(text: &str) -> Vec<(usize, usize, BondOrder, BondDirection)> {
+        read(text).unwrap().bonds.iter().map(|b| (b.begin, b.end, b.order, b.direction)).collect()
+    }
+
+    fn tag(text: &str, atom: usize) -> Tag {
+        read(text).unwrap().atoms[atom].tag
+    }
+
+    #[test]
+    fn ring_bonds_come_last_by_ring_number() {
+        use BondDirection::None;
+        use BondOrder::{Double, Single};
+        let expected = [(0, 1, Single, None), (1, 2, Single, None), (2, 3, Single, None), (3, 1, Single, None)];
+        assert_eq!(bonds("C2C1CC1.C2")[..4], [expected[0], expected[1], expected[2], expected[3]]);
+        assert_eq!(bonds("C2C1CC1.C2")[4], (4, 0, Single, None));
+        // A symbol at the opening digit makes the bond begin there, one at the closing digit does not.
+        assert_eq!(bonds("C=1CC1")[2], (0, 2, Double, None));
+        assert_eq!(bonds("C1CC=1")[2], (2, 0, Double, None));
+    }
+
+    #[test]
+    fn marks_at_ring_digits() {
+        use BondDirection::{Down, Up};
+        assert_eq!(bonds("C/1CC1")[2].3, Down);
+        assert_eq!(bonds("C1CC/1")[2].3, Up);
+        assert_eq!(bonds("C\\C")[0].3, Down);
+        assert_eq!(bonds("C\\\\C")[0].3, Down);
+    }
+
+    #[test]
+    fn tags_follow_the_order_of_bonds() {
+        assert_eq!(tag("F[C@](Cl)(Br)I", 1), Tag::CounterClockwise);
+        assert_eq!(tag("F[C@]1(Br)I.Cl1", 1), Tag::CounterClockwise);
+        assert_eq!(tag("C[C@H](F)Cl", 1), Tag::CounterClockwise);
+        assert_eq!(tag("[C@H](C)(F)Cl", 0), Tag::Clockwise);
+        assert_eq!(tag("[C@@](F)1(C)CCO1", 0), tag("[C@]1(F)(C)CCO1", 0));
+        assert_eq!(tag("F[C@TH2](Cl)(Br)I", 1), Tag::Clockwise);
+    }
+
+    #[test]
+    fn brackets() {
+        let atom = read("[13C@@H2+2:7]").unwrap().atoms[0];
+        assert_eq!((atom.element, atom.isotope, atom.explicit_h, atom.charge, atom.class), (6, 13, 2, 2, 8));
+        assert_eq!(read("[#17-]").unwrap().atoms[0].element, 17);
+        assert_eq!(read("[se]").unwrap().atoms[0].element, 34);
+        assert_eq!(read("[2HH]").unwrap().atoms[0].explicit_h, 1);
+        for wrong in
+            ["[]", "[C", "[C@@@]", "[CHH]", "[C+-]", "[C+++]", "[cl]", "[H@]", "[C:]", "[012C]", "[#0]", "[#119]"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

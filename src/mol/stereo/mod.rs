@@ -79,3 +79,50 @@ fn clear_marks(graph: &mut Graph) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mol::{BondDirection, Chirality, parse};
+
+    fn centres(smiles: &str) -> usize {
+        let molecule = parse(smiles).unwrap();
+        molecule.atoms.iter().filter(|atom| atom.chirality != Chirality::Unspecified).count()
+    }
+
+    fn marks(smiles: &str) -> usize {
+        parse(smiles).unwrap().bonds.iter().filter(|bond| bond.direction != BondDirection::None).count()
+    }
+
+    #[test]
+    fn centres_need_four_different_neighbours() {
+        assert_eq!(centres("C[C@H](F)Cl"), 1);
+        assert_eq!(centres("C[C@H](C)F"), 0);
+        assert_eq!(centres("C[C@H]([13CH3])F"), 1);
+        assert_eq!(centres("C[N@](F)Cl"), 0);
+        assert_eq!(centres("C[N@]1CC1C"), 1);
+        assert_eq!(centres("C[S@](=O)c1ccccc1"), 1);
+        // Only the sides of the outer centres tell the neighbours of the middle one apart.
+        assert_eq!(centres("C[C@H](F)[C@H](O)[C@H](F)C"), 3);
+        assert_eq!(centres("C[C@H](F)[C@H](O)[C@@H](F)C"), 2);
+    }
+
+    #[test]
+    fn centres_of_rings_need_each_other() {
+        assert_eq!(centres("C[C@H]1CC[C@@H](C)CC1"), 2);
+        assert_eq!(centres("C[C@H]1CCC(C)CC1"), 0);
+        assert_eq!(centres("C[C@H]1CC[C@]2(CC1)CC[C@@H](C)CC2"), 2);
+    }
+
+    #[test]
+    fn marks_need_a_geometry() {
+        assert_eq!(marks("F/C=C/F"), 2);
+        assert_eq!(marks("F/C=CF"), 0);
+        assert_eq!(marks("F/C=C(/C)C"), 0);
+        assert_eq!(marks("C1CC/C=C/CC1"), 0);
+        assert_eq!(marks("C1CCC/C=C/CC1"), 2);
+        assert_eq!(marks("F/C=C=C/F"), 0);
+        assert_eq!(marks("C/C(/F)=C(/F)C"), 3);
+        // Both substituents on the same side.
+        assert_eq!(marks("C\\C(/F)=C(/F)\\C"), 0);
+    }
+}

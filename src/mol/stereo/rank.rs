@@ -98,7 +98,9 @@ impl<'a> Partition<'a> {
                     }
                 }
             }
-            touched.iter().for_each(|&atom| is_touched[atom] = false);
+            for &atom in &touched {
+                is_touched[atom] = false;
+            }
         }
         let mut ranks = vec![0; n];
         for place in 1..n {
@@ -236,5 +238,66 @@ impl Keys {
         self.values.extend((0..hydrogens).map(|_| 0));
         self.ranges.push((start, self.values.len()));
         self.ranges.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mol::{smiles, valence};
+    use proptest::prelude::*;
+
+    fn counted(smiles: &str) -> Graph {
+        let mut graph = smiles::read(smiles).unwrap();
+        valence::update_all(&mut graph).unwrap();
+        graph
+    }
+
+    /// The definition itself: all keys anew in every round.
+    fn plainly_refined(graph: &Graph, mut ranks: Vec<usize>) -> Vec<usize> {
+        for _ in 0..=ranks.len() / 2 {
+            let key = |atom: usize| {
+                let mut around = Vec::new();
+                for (neighbour, bond) in graph.bonds_of(atom) {
+                    around.extend((0..bond.twice_order()).map(|_| ranks[neighbour] + 1));
+                }
+                around.sort_unstable_by(|a, b| b.cmp(a));
+                around.extend((0..graph.atoms[atom].total_h()).map(|_| 0));
+                (ranks[atom], around)
+            };
+            let keys: Vec<_> = (0..ranks.len()).map(key).collect();
+            let mut sorted = keys.clone();
+            sorted.sort();
+            sorted.dedup();
+            let next = keys.iter().map(|key| sorted.partition_point(|k| k < key)).collect();
+            if next == ranks {
+                break;
+            }
+            ranks = next;
+        }
+        ranks
+    }
+
+    #[test]
+    fn equal_atoms_have_equal_ranks() {
+        assert_eq!(initial(&counted("CC(C)C")), [0, 1, 0, 0]);
+        assert_eq!(initial(&counted("OCCO")), [1, 0, 0, 1]);
+        let ranks = initial(&counted("[2H]C([2H])[13CH3]"));
+        assert_eq!(ranks[0], ranks[2]);
+        assert!(ranks[3] > ranks[1]);
+    }
+
+    proptest! {
+        #[test]
+        fn as_by_the_definition(units in prop::collection::vec(0..7_usize, 1..40)) {
+            const UNITS: [&str; 7] = ["C", "C(C)", "C(=O)", "O", "N", "C(CC(F)C)", "C1CC1"];
+            let graph = counted(&units.into_iter().map(|unit| UNITS[unit]).collect::<String>());
+            let elements: Vec<usize> = graph.atoms.iter().map(|atom| usize::from(atom.element)).collect();
+            let mut sorted = elements.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let start = elements.iter().map(|e| sorted.partition_point(|s| s < e)).collect();
+            prop_assert_eq!(initial(&graph), plainly_refined(&graph, start));
+        }
     }
 }

@@ -43,14 +43,23 @@ impl<'a> Output<'a> {
         Self { start: y.as_mut_ptr(), n_rows: y.len() / width.max(1), width, of: PhantomData }
     }
 
-    /// `len` numbers of `row` from `column` on; no other slice of them may be alive.
+    /// `len` numbers of `row` from `column` on.
+    // SAFETY: the caller holds no other slice of them, nor does another thread.
     #[inline(always)]
-    #[allow(unsafe_code, clippy::mut_from_ref)]
-    fn part(&self, row: usize, column: usize, len: usize) -> &mut [f32] {
+    #[allow(unsafe_code)]
+    unsafe fn part(self, row: usize, column: usize, len: usize) -> &'a mut [f32] {
         assert!(row < self.n_rows && column + len <= self.width);
-        // SAFETY: in bounds of the borrowed slice by the assertion; each tile of a product is finished once, by one
-        // task, so the slices of different calls do not overlap while they live.
+        // SAFETY: in bounds of the borrowed slice by the assertion, and nobody else's by the contract.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + column), len) }
+    }
+}
+
+/// A vector, 0 where `from` is shorter.
+#[inline(always)]
+fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(from) {
+        (&[whole], []) => whole,
+        _ => simd.partial_load_f32s(from),
     }
 }
 
@@ -58,6 +67,7 @@ impl Finish<'_> {
     /// Finishes the sums `z [rows, columns]` of `panel`, whose rows begin at `first_row`. Each branch has an equal part
     /// of the columns.
     #[inline(always)]
+    #[allow(unsafe_code)]
     pub(super) fn tile<S: Simd>(
         self,
         simd: S,
@@ -80,11 +90,12 @@ impl Finish<'_> {
             };
             let (bias_0, bias_1) = (bias(0), bias(1));
             for (i, z) in z.chunks_exact(columns).enumerate() {
-                let y = output.part(first_row + i, column, len);
-                let sum = simd.add_f32s(simd.partial_load_f32s(&z[at..at + S::F32_LANES]), bias_0);
+                // SAFETY: a panel and a tile of rows meet once, in one task, and this slice ends before the next begins.
+                let y = unsafe { output.part(first_row + i, column, len) };
+                let sum = simd.add_f32s(load(simd, &z[at..at + S::F32_LANES]), bias_0);
                 let value = match self.epilogue {
                     Epilogue::Store => sum,
-                    Epilogue::Add => simd.add_f32s(simd.partial_load_f32s(y), sum),
+                    Epilogue::Add => simd.add_f32s(load(simd, y), sum),
                     Epilogue::Gelu => gelu(simd, sum),
                     Epilogue::Relu => {
                         // A comparison with NaN is false, so NaN passes.
@@ -92,11 +103,14 @@ impl Finish<'_> {
                         simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum)
                     }
                     Epilogue::SwiGlu => {
-                        let gate = simd.partial_load_f32s(&z[own + at..own + at + S::F32_LANES]);
+                        let gate = load(simd, &z[own + at..own + at + S::F32_LANES]);
                         simd.mul_f32s(swish(simd, self.beta, sum), simd.add_f32s(gate, bias_1))
                     }
                 };
-                simd.partial_store_f32s(y, value);
+                match S::as_mut_simd_f32s(y) {
+                    ([whole], []) => *whole = value,
+                    _ => simd.partial_store_f32s(y, value),
+                }
             }
         }
     }

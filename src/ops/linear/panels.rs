@@ -6,11 +6,13 @@
 use pulp::Simd;
 
 use super::split::Line;
-use super::turn::{turn, widen};
+use super::turn::{Rows, prefetch, turn, widen};
 use crate::weights::{Tensor, Values};
 
 /// Terms that are converted before they are turned: 16 rows of them fill a quarter of a first-level cache.
 const TURN: usize = 128;
+/// Terms that are fetched before they are needed: so many short streams are more than the processor foresees.
+const AHEAD: usize = 2 * TURN;
 
 /// Tensors `[out, in]` whose products are computed side by side, one list per branch of the layer.
 #[derive(Debug)]
@@ -61,9 +63,11 @@ impl Branches {
             for k in (0..self.d_in).step_by(TURN) {
                 let terms = TURN.min(self.d_in - k);
                 for (row, to) in rows.iter().zip(scratch.chunks_exact_mut(TURN)).take(lanes) {
-                    widen(row, k, &mut to[..terms]);
+                    prefetch(simd, row, k + AHEAD, TURN);
+                    widen(simd, row, k, &mut to[..terms]);
                 }
-                turn(simd, scratch, TURN, terms, vectors, &mut out[(k * vectors + vector) * lanes..]);
+                let rows = Rows { values: scratch, pitch: TURN, n: lanes, len: terms };
+                turn(simd, rows, vectors * lanes, &mut out[(k * vectors + vector) * lanes..]);
             }
         }
     }

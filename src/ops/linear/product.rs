@@ -11,6 +11,7 @@ use super::finish::{Finish, Output};
 use super::panels::Branches;
 use super::split::{Tiles, for_each_block, for_each_task, with_panels};
 use super::tile::{MOST_COLUMNS, MOST_ROWS, sums};
+use super::turn::{Rows, turn};
 use crate::backend::{Cpu, Isa};
 
 /// How an instruction set cuts a product into tiles.
@@ -70,14 +71,10 @@ struct PackRows<'a> {
 impl WithSimd for PackRows<'_> {
     type Output = ();
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let d_in = self.d_in.max(1);
-        let n = self.rows.len() / d_in;
-        for (i, row) in self.rows.chunks_exact(d_in).enumerate() {
-            for (x, to) in row.iter().zip(self.to.chunks_exact_mut(n)) {
-                to[i] = *x;
-            }
-        }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { d_in, rows, to } = self;
+        let n = rows.len() / d_in.max(1);
+        turn(simd, Rows { values: rows, pitch: d_in, n, len: d_in }, n, to);
     }
 }
 

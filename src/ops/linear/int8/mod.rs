@@ -65,7 +65,7 @@ impl Int8Weights {
                 if output >= weights.d_out {
                     continue;
                 }
-                widen(&weights.row(branch, output), 0, &mut row);
+                widen(pulp::Scalar, &weights.row(branch, output), 0, &mut row);
                 scales[column] = isa.dispatch(QuantizeRow { row: &row, q: &mut q });
                 offsets[column] = 128 * q.iter().map(|&p| i32::from(p)).sum::<i32>();
                 for (terms, step) in q.chunks(4).zip(panel_steps.iter_mut()) {

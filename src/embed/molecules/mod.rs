@@ -1,6 +1,9 @@
 //! Encoders of small molecules, as the pipeline sees them.
 
-use rayon::prelude::*;
+mod ecfp;
+mod mole_bert;
+
+pub use mole_bert::MoleBert;
 
 use super::encoder::{Measure, Prepared, ReadAhead, RecordEncoder, RecordKind, Refusal};
 use super::pooling::Pooling;
@@ -9,12 +12,9 @@ use super::vectors::Vectors;
 use crate::data::EncoderIdentity;
 use crate::error::Result;
 use crate::mol::{self, Molecule};
-use crate::progress::{Progress, check_interrupt};
+use crate::progress::Progress;
 
-/// Molecules between two looks at the interrupt flag.
-const STRETCH: usize = 256;
-
-/// Turns one molecule into vectors.
+/// Turns molecules into vectors, those of each from that molecule alone.
 pub trait MoleculeEncoder: Send + Sync {
     /// The poolings that it offers.
     fn poolings(&self) -> &[Pooling];
@@ -23,17 +23,19 @@ pub trait MoleculeEncoder: Send + Sync {
     /// Width of a vector of this pooling.
     fn dim(&self, pooling: Pooling) -> usize;
     /// Why this molecule cannot be encoded, where that is so.
+    fn refusal(&self, molecule: &Molecule) -> Option<String>;
+    /// Encodes `molecules` into `vectors`, one of each pooling: a row for each, and for each atom where it is not
+    /// pooled. Tells `progress` of each molecule.
     ///
     /// # Errors
-    /// The reason, in words.
-    fn check(&self, _molecule: &Molecule) -> Result<(), String> {
-        Ok(())
-    }
-    /// Writes the molecule's vectors of each pooling: `[dim]`, or `[n_atoms, dim]` where it is not pooled.
-    ///
-    /// # Errors
-    /// Those of the network.
-    fn encode(&self, molecule: &Molecule, poolings: &[Pooling], out: &mut [&mut [f32]]) -> Result<()>;
+    /// Those of the network, and [`Error::Interrupted`](crate::error::Error::Interrupted).
+    fn encode(
+        &mut self,
+        molecules: &[Molecule],
+        poolings: &[Pooling],
+        vectors: &mut [Vectors],
+        progress: &dyn Progress,
+    ) -> Result<()>;
 }
 
 /// An encoder of molecules that come as SMILES.
@@ -49,11 +51,8 @@ impl<M: MoleculeEncoder> Molecules<M> {
     fn molecule(&self, smiles: &[u8]) -> Result<Molecule, String> {
         let smiles = std::str::from_utf8(smiles).map_err(|_| "it is not text".to_owned())?;
         let molecule = mol::parse(smiles).map_err(|refusal| refusal.to_string())?;
-        if molecule.atoms.is_empty() {
-            return Err("it has no atom".to_owned());
-        }
-        self.0.check(&molecule)?;
-        Ok(molecule)
+        let refusal = if molecule.atoms.is_empty() { Some("it has no atom".into()) } else { self.0.refusal(&molecule) };
+        refusal.map_or(Ok(molecule), Err)
     }
 }
 
@@ -97,20 +96,7 @@ impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
         vectors: &mut [Vectors],
         progress: &dyn Progress,
     ) -> Result<()> {
-        // For each molecule its place in the vectors of each pooling.
-        let mut places: Vec<Vec<&mut [f32]>> = molecules.iter().map(|_| Vec::with_capacity(poolings.len())).collect();
-        for vectors in vectors {
-            for (place, out) in places.iter_mut().zip(vectors.iter_mut()) {
-                place.push(out);
-            }
-        }
-        for (molecules, places) in molecules.chunks(STRETCH).zip(places.chunks_mut(STRETCH)) {
-            check_interrupt()?;
-            let done = molecules.par_iter().zip(places);
-            done.try_for_each(|(molecule, out)| self.0.encode(molecule, poolings, out))?;
-            progress.advance(molecules.len() as u64);
-        }
-        Ok(())
+        self.0.encode(molecules, poolings, vectors, progress)
     }
 }
 
@@ -138,13 +124,21 @@ mod tests {
         fn dim(&self, _pooling: Pooling) -> usize {
             1
         }
-        fn check(&self, molecule: &Molecule) -> Result<(), String> {
-            if molecule.atoms.len() < 9 { Ok(()) } else { Err("too many atoms".into()) }
+        fn refusal(&self, molecule: &Molecule) -> Option<String> {
+            (molecule.atoms.len() > 8).then(|| "too many atoms".into())
         }
-        fn encode(&self, molecule: &Molecule, poolings: &[Pooling], out: &mut [&mut [f32]]) -> Result<()> {
-            for (pooling, out) in poolings.iter().zip(out) {
-                for (i, atom) in molecule.atoms.iter().enumerate() {
-                    out[if *pooling == Pooling::Sum { 0 } else { i }] += f32::from(atom.atomic_number);
+        fn encode(
+            &mut self,
+            molecules: &[Molecule],
+            poolings: &[Pooling],
+            vectors: &mut [Vectors],
+            _progress: &dyn Progress,
+        ) -> Result<()> {
+            for (pooling, vectors) in poolings.iter().zip(vectors) {
+                for (molecule, out) in molecules.iter().zip(vectors.iter_mut()) {
+                    for (i, atom) in molecule.atoms.iter().enumerate() {
+                        out[if *pooling == Pooling::Sum { 0 } else { i }] += f32::from(atom.atomic_number);
+                    }
                 }
             }
             Ok(())

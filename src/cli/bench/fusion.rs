@@ -1,29 +1,25 @@
-//! `biollmnet bench`: throughput as a share of what this machine can do, measured in the same run.
+//! `biollmnet bench fusion`: training of the fusion network.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use biollmnet::backend::Cpu;
 use biollmnet::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
-use biollmnet::error::{Error, Result};
-use biollmnet::files::atomic::write_with_digest;
+use biollmnet::error::Result;
 use biollmnet::train::{OutputStart, Preset, TrainConfig, Trainer, Training};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::output::{print, print_json};
-use super::reading::Reading;
-use super::{Context, Outcome};
+use super::{Measuring, median};
+use crate::cli::Context;
+use crate::cli::output::{print, print_json};
+use crate::cli::reading::Reading;
 
-/// Arguments of `bench`.
+/// Arguments of `bench fusion`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// What is measured.
-    #[arg(value_enum)]
-    work: Work,
+pub struct FusionArgs {
     /// The network: TOML laid over the preset rna-protein, or the word paper.
     #[arg(long, value_name = "TOML", default_value = "paper")]
     config: PathBuf,
@@ -39,21 +35,8 @@ pub struct BenchArgs {
     /// Keep the dropout of the configuration; the peers run without.
     #[arg(long)]
     dropout: bool,
-    /// Epochs before the timed ones.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    warmup: usize,
-    /// Timed epochs.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    runs: u16,
-    /// Also write the result as JSON.
-    #[arg(long, value_name = "FILE")]
-    export_json: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Work {
-    /// Training of the fusion network.
-    Fusion,
+    #[command(flatten)]
+    measuring: Measuring,
 }
 
 /// What was measured.
@@ -78,18 +61,11 @@ struct Report {
     ceilings: Reading,
 }
 
-/// Measures and prints.
-pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
-    let report = match args.work {
-        // Inside the pool, as a training runs: from outside, every op would wait for a worker to wake up.
-        Work::Fusion => rayon::scope(|_| fusion(args))?,
-    };
-    if let Some(path) = &args.export_json {
-        let json = serde_json::to_vec_pretty(&report).map_err(|e| {
-            Error::data(format!("the result cannot be written as JSON: {e}"), "leave out --export-json")
-        })?;
-        write_with_digest(path, &json)?;
-    }
+/// Measures and prints; a repetition is an epoch.
+pub fn run(args: &FusionArgs, context: &Context) -> Result<()> {
+    // Inside the pool, as a training runs: from outside, every op would wait for a worker to wake up.
+    let report = rayon::scope(|_| measure(args))?;
+    args.measuring.export(&report)?;
     if context.json {
         print_json(&report)?;
     } else {
@@ -111,11 +87,11 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
             report.ceilings.copy_gb_per_second
         ))?;
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// Random vectors of the asked widths, 300 RNAs and 1 000 partners.
-fn random_pairs(args: &BenchArgs) -> Dataset {
+fn random_pairs(args: &FusionArgs) -> Dataset {
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut side = |n: usize, dim: usize| Entities {
         ids: (0..n).map(|i| i.to_string()).collect(),
@@ -134,7 +110,7 @@ fn random_pairs(args: &BenchArgs) -> Dataset {
     Dataset { rna, partner, pairs, labels, label_names: vec!["label".into()], task: Task::Binary }
 }
 
-fn fusion(args: &BenchArgs) -> Result<Report> {
+fn measure(args: &FusionArgs) -> Result<Report> {
     let mut config = TrainConfig::load(Preset::RnaProtein, Some(&args.config))?;
     config.standardise = false;
     if !args.dropout {
@@ -147,18 +123,8 @@ fn fusion(args: &BenchArgs) -> Result<Report> {
     let training = Training { data: &data, rows: &rows, config: &config, epochs: 0, seed: 0, start, watch: None };
     let backend = Cpu::all_threads();
     let mut trainer = Trainer::new(&backend, &training)?;
-    for _ in 0..args.warmup {
-        trainer.epoch()?;
-    }
-    let mut epochs = Vec::new();
-    for _ in 0..args.runs {
-        let started = Instant::now();
-        trainer.epoch()?;
-        epochs.push(started.elapsed().as_secs_f64());
-    }
-    let mut sorted = epochs.clone();
-    sorted.sort_by(f64::total_cmp);
-    let seconds = sorted[sorted.len() / 2];
+    let epochs = args.measuring.seconds(|| trainer.epoch().map(|_| ()))?;
+    let seconds = median(&epochs);
     let steps = args.pairs.div_ceil(config.batch) as f64;
     let ceilings = Reading::take()?;
     let gflops = args.pairs as f64 * network.training_flops() / seconds / 1e9;

@@ -1,0 +1,38 @@
+"""PyTorch peer of `biollmnet bench encoder` for RiNALMo: the multimolecule model in f32, random weights of true shape.
+
+Mixed lengths go through it in padded batches of sequences sorted by length.
+"""
+
+import importlib.metadata
+
+import multimolecule
+import torch
+
+import encoder_timing
+
+CONFIGS = {"rinalmo-micro": (12, 480), "rinalmo-mega": (30, 640), "rinalmo-giga": (33, 1280)}
+
+
+def main() -> None:
+    args = encoder_timing.parse(__doc__, list(CONFIGS))
+    torch.set_num_threads(args.threads)
+    layers, width = CONFIGS[args.config]
+    config = multimolecule.RiNALMoConfig(
+        hidden_size=width,
+        num_hidden_layers=args.layers or layers,
+        num_attention_heads=20,
+        intermediate_size=4 * width,
+        attn_implementation="sdpa",
+    )
+    model = multimolecule.RiNALMoModel(config, add_pooling_layer=False).eval()
+    encoder_timing.random_weights(model, args.seed)
+
+    def forward(ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids) if mask is None else mask).last_hidden_state
+
+    what = f"{args.config}, multimolecule {importlib.metadata.version('multimolecule')}, f32, sdpa"
+    encoder_timing.run(args, what, forward, letters=[6, 7, 8, 9], special=(1, 2, 0))
+
+
+if __name__ == "__main__":
+    main()
