@@ -135,7 +135,7 @@ fn labels_that_teach_nothing() {
     bench.file("ghosts.tsv", ones + "ghost\tp1\t0\nghost\tp2\t0\n");
     both_refuse(&bench, &[("--pairs", "ghosts.tsv")], 3, &["every training pair", "has the label 1"]);
     // A training without folds names none.
-    assert!(!bench.train(&[("--pairs", "ghosts.tsv")]).err.contains("fold"));
+    assert!(!bench.train(&[("--pairs", "ghosts.tsv")]).err.contains("of fold"));
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn differences(bench: &Bench, golden: &Path, case: &str, expected: &str, fasta: 
     };
     let input = fs::read_to_string(golden.join(fasta)).unwrap();
     let (mut plain, mut ids) = (String::new(), Vec::new());
-    for record in input.split('>').skip(1) {
+    for record in input.trim_start_matches('>').split("\n>") {
         let (id, sequence) = record.split_once('\n').unwrap();
         let sequence = sequence.replace('\n', "");
         if sequence.chars().all(|c| letters.contains(c)) {

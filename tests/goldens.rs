@@ -4,6 +4,7 @@
 mod golden;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -180,7 +181,7 @@ fn embed(case: &Case, folder: &Path) {
     for (name, entry) in &tokens {
         let text = entry.columns["sequence"].as_str().unwrap();
         if plain(text) {
-            fasta += &format!(">{name}\n{text}\n");
+            let _ = writeln!(fasta, ">{name}\n{text}");
             names.push(name);
         }
     }

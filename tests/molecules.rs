@@ -155,7 +155,7 @@ fn large_inputs_take_no_long_time_and_no_deep_stack() {
     let fused = |n: usize, atom: &str| {
         let digits = |up: bool| {
             let numbers: Vec<usize> = if up { (0..n).collect() } else { (0..n).rev().collect() };
-            numbers.iter().map(|i| format!("{atom}%({})", 100 + i)).collect::<String>()
+            numbers.iter().map(|i| format!("{atom}%({})", 100 + i)).collect::<Vec<_>>().concat()
         };
         format!("{atom}1{}{atom}{atom}{}{atom}1", digits(true), digits(false))
     };

@@ -167,6 +167,8 @@ fn a_regression_is_tested_on_classes() {
     let beyond = bench.metrics("evaluation");
     assert_eq!((mean(&beyond, "static", "MCC"), mean(&beyond, "static", "recall")), (0.0, 0.0));
     assert_eq!(mean(&beyond, "static", "AUROC"), mean(&metrics, "static", "AUROC"));
+    let unusable = bench.evaluate(&[&flags[..], &[("--active-from", "nan"), ("--out", "unusable")]].concat());
+    assert!(unusable.ends_with(2).err.contains("'nan' is not a number"));
     let paper = bench.evaluate(&[&thresholded[..], &[("--protocol", "paper"), ("--out", "paper")]].concat());
     bench.refused(&paper, 2, &["--test-pairs has classes", "--protocol honest"], "paper");
 }

@@ -64,7 +64,7 @@ pub struct EvaluateArgs {
     test_columns: Option<Columns>,
     /// Where the training labels are values and those of --test-pairs are 0 and 1: the predicted value from which a pair
     /// counts as 1.
-    #[arg(long, value_name = "VALUE", default_value_t = ACTIVE_AFFINITY, requires = "test_pairs", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", default_value_t = ACTIVE_AFFINITY, value_parser = finite, requires = "test_pairs", allow_negative_numbers = true)]
     active_from: f64,
     /// Clusters of similar sequences, representative TAB member: kept together by the disjoint splits and intervals.
     #[arg(long, value_name = "TSV")]
@@ -92,6 +92,10 @@ enum SplitFlag {
     Rna,
     Partner,
     Both,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| format!("'{text}' is not a number"))
 }
 
 /// One held-out entity.

@@ -19,7 +19,8 @@ pub struct TrainingFlags {
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Stopping rule: fixed (all epochs), patience:N (N epochs without a better inner loss) or default (number of
-    /// epochs by the inner part, then a fit on all) [default: the preset's].
+    /// epochs by the inner part, then a fit on all; a regression starts at the mean training label) [default: the
+    /// preset's].
     #[arg(long, value_name = "RULE")]
     stop: Option<Stop>,
     /// Standardise the inputs on the training entities [default: on].

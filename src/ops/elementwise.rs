@@ -11,7 +11,7 @@ use pulp::Simd;
 /// 1.5·2²³: a sum with it leaves the nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts; the products of the upper one (9 bits) with the integers here are exact.
-const LN2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+const LN2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
 /// (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2; error of eʳ below 4e-9.
 const EXP: [f32; 5] = [0.499_999_93, 0.166_665_2, 0.041_668_4, 0.008_368_852, 0.001_381_432];
 /// With s = 1/(1 + c·t): erfc(t) = e^(−t²)·s·P(s) on 0 ≤ t ≤ 10.3, relative error below 5e-9.

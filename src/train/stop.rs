@@ -18,9 +18,8 @@ pub enum Stop {
     /// regression the bias of the last layer starts at the mean training label.
     ///
     /// Loss-based stopping ends while the ranking still improves: the loss grows with the confidence of a few wrong
-    /// pairs. Drawn at random, the bias of the last
-    /// layer leaves a regression on a hundred pairs further off than the training mean. `docs/DESIGN.md` has the
-    /// comparisons that chose this rule, made without a test fold.
+    /// pairs. A last bias that is drawn leaves a regression on a hundred pairs further off than the training mean.
+    /// `docs/DESIGN.md` has the comparisons that chose this rule, made without a test fold.
     Default,
 }
 

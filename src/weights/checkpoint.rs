@@ -163,10 +163,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Format`] for a damaged file.
     pub fn check_sums(&self) -> Result<()> {
-        self.files.iter().try_for_each(|(_, content)| match content {
-            Content::Torch(file) => file.check_sums(),
+        self.files.iter().enumerate().try_for_each(|(i, (_, content))| match content {
+            Content::Torch(file) => file.check_sums(&|key| self.tensor_of(i, key)),
             Content::Safetensors(_) => Ok(()),
         })
+    }
+
+    /// A tensor of the storage `key` of file `i`.
+    fn tensor_of(&self, i: usize, key: &str) -> Option<String> {
+        let of = |stored: &Stored| stored.file == i && matches!(&stored.place, Place::Storage(view) if view.key == key);
+        self.tensors.iter().find(|(_, stored)| of(stored)).map(|(name, _)| name.clone())
     }
 
     /// The file or folder as it was named.
@@ -212,14 +218,13 @@ impl Checkpoint {
         let stored = stored.ok_or_else(|| {
             wrong(format!("the tensor '{name}' is missing"), "get or make the whole checkpoint again")
         })?;
-        let (element, (_, content)) = match (stored.element, self.files.get(stored.file)) {
-            (Some(element @ (Element::F16 | Element::Bf16 | Element::F32)), Some(file)) => (element, file),
-            _ => {
-                return Err(wrong(
-                    format!("the tensor '{name}' has the type {}, not F16, BF16 or F32", stored.dtype),
-                    "convert the checkpoint to one of these types",
-                ));
-            }
+        let (Some(element @ (Element::F16 | Element::Bf16 | Element::F32)), Some((_, content))) =
+            (stored.element, self.files.get(stored.file))
+        else {
+            return Err(wrong(
+                format!("the tensor '{name}' has the type {}, not F16, BF16 or F32", stored.dtype),
+                "convert the checkpoint to one of these types",
+            ));
         };
         match (content, &stored.place) {
             (Content::Safetensors(bytes), Place::Range(range)) => {

@@ -46,6 +46,7 @@ impl Tensor {
     }
 
     /// A copy of little-endian `bytes`, which need no alignment; `None` as for [`new`](Self::new).
+    #[must_use]
     pub fn copied(name: &str, element: Element, shape: Vec<usize>, bytes: &[u8]) -> Option<Self> {
         /// Whole words, so that the first number is aligned for every type.
         struct Words(Vec<u64>);

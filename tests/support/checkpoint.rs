@@ -59,7 +59,9 @@ fn integer(out: &mut Vec<u8>, n: usize) {
 
 fn integers(out: &mut Vec<u8>, numbers: &[usize]) {
     out.push(b'(');
-    numbers.iter().for_each(|&n| integer(out, n));
+    for &n in numbers {
+        integer(out, n);
+    }
     out.push(b't');
 }
 
@@ -124,7 +126,9 @@ pub fn torch_legacy(tensors: &[Saved]) -> Vec<u8> {
     out.extend(pickle(&system));
     out.extend(pickle(&state_dict(tensors, true)));
     let mut keys = b"](".to_vec();
-    tensors.iter().for_each(|tensor| text(&mut keys, &tensor.storage));
+    for tensor in tensors {
+        text(&mut keys, &tensor.storage);
+    }
     keys.push(b'e');
     out.extend(pickle(&keys));
     for tensor in tensors {
@@ -146,6 +150,8 @@ pub fn safetensors(tensors: &[Saved]) -> Vec<u8> {
     let header = serde_json::to_vec(&header).unwrap();
     let mut out = (header.len() as u64).to_le_bytes().to_vec();
     out.extend(&header);
-    tensors.iter().for_each(|tensor| out.extend(&tensor.bytes));
+    for tensor in tensors {
+        out.extend(&tensor.bytes);
+    }
     out
 }

@@ -46,6 +46,8 @@ struct FmaChains;
 impl WithSimd for FmaChains {
     type Output = f64;
 
+    // Only code that is inlined into the dispatched closure is compiled for the instruction set found.
+    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
         let (factor, summand) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
@@ -103,6 +105,6 @@ mod tests {
     fn peaks_are_finite_and_positive() {
         let peak = Peak::take();
         assert!(peak.f32_gflops.is_finite() && peak.f32_gflops > 0.1, "{peak:?}");
-        assert!(peak.int8_gops.is_none_or(|gops| gops > peak.f32_gflops), "{peak:?}");
+        assert!(peak.int8_gops.is_none_or(|gops| gops.is_finite() && gops > 0.1), "{peak:?}");
     }
 }

@@ -29,7 +29,8 @@ const SPREAD: f32 = 0.1;
 /// an SD near 1 through all layers.
 ///
 /// # Errors
-/// [`Error::Data`] when the disk has no room for it, [`Error::Io`], [`Error::Interrupted`].
+/// [`Error::Io`](crate::error::Error::Io), also beforehand when the disk has no room for it;
+/// [`Error::Interrupted`](crate::error::Error::Interrupted).
 pub fn init(
     preset: Preset,
     seed: u64,

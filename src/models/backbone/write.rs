@@ -1,7 +1,7 @@
 //! Writing a backbone folder, tensor by tensor.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
@@ -68,7 +68,7 @@ impl Plan {
     /// over in as many pieces as it likes: nothing is held in memory but one piece.
     ///
     /// # Errors
-    /// [`Error::Data`] when the disk has no room for it, those of `produce`, and those of [`OutputFolder`]. The folder
+    /// [`Error::Io`] when the disk has no room for it, those of `produce`, and those of [`OutputFolder`]. The folder
     /// stays as it was then.
     pub fn write(
         &self,
@@ -116,7 +116,7 @@ impl Plan {
             network: self.network.clone(),
             source: self.source.clone(),
         };
-        let mut text = serde_json::to_vec_pretty(&config).map_err(unwritable)?;
+        let mut text = serde_json::to_vec_pretty(&config).map_err(|e| unwritable(&e))?;
         text.push(b'\n');
         folder.write(CONFIG, &text)?;
         for path in &self.beside {
@@ -130,15 +130,11 @@ impl Plan {
     fn require_room(&self, target: &Path) -> Result<()> {
         let needed = self.bytes() + OTHER_FILES;
         match space_of(target) {
-            Some(space) if space.free < needed => Err(Error::data(
-                format!(
-                    "{}: {} MB are needed, {} MB are free",
-                    target.display(),
-                    needed.div_ceil(1_000_000),
-                    space.free / 1_000_000
-                ),
-                "free some space, choose another --out, or halve it with --dtype f16",
-            )),
+            Some(space) if space.free < needed => {
+                let (needed, free) = (needed.div_ceil(1_000_000), space.free / 1_000_000);
+                let reason = format!("{needed} MB are needed, {free} MB are free");
+                Err(Error::io("write", target)(io::Error::new(io::ErrorKind::StorageFull, reason)))
+            }
             _ => Ok(()),
         }
     }
@@ -155,7 +151,7 @@ impl Plan {
             let entry = json!({ "dtype": element.name(), "shape": expected.shape, "data_offsets": [start, end] });
             entries.insert(expected.name.clone(), entry);
         }
-        let mut text = serde_json::to_vec(&Value::Object(entries)).map_err(unwritable)?;
+        let mut text = serde_json::to_vec(&Value::Object(entries)).map_err(|e| unwritable(&e))?;
         let whole = (size_of::<u64>() + text.len()).next_multiple_of(ALIGNMENT);
         text.resize(whole - size_of::<u64>(), b' ');
         Ok([(text.len() as u64).to_le_bytes().as_slice(), &text].concat())
@@ -167,6 +163,6 @@ pub(super) fn create(path: &Path, force: bool) -> Result<OutputFolder> {
     OutputFolder::create(path, KIND, force)
 }
 
-fn unwritable(e: serde_json::Error) -> Error {
+fn unwritable(e: &serde_json::Error) -> Error {
     Error::data(format!("the description of the weights cannot be written as JSON: {e}"), "report this")
 }

@@ -4,10 +4,12 @@
 #![allow(clippy::inline_always)]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use pulp::Simd;
 
 use super::Epilogue;
+use super::prefetch::prefetch_line;
 use crate::ops::elementwise::{gelu, swish};
 
 /// Bias and epilogue of a layer.
@@ -64,6 +66,30 @@ fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
 }
 
 impl Finish<'_> {
+    /// Asks for the places of `y` that [`Self::tile`] will write, while the sums are computed.
+    #[inline(always)]
+    pub(super) fn announce<S: Simd>(
+        self,
+        simd: S,
+        columns: usize,
+        panel: usize,
+        rows: Range<usize>,
+        output: Output<'_>,
+    ) {
+        let own = self.own_columns(columns);
+        let len = output.width.saturating_sub(panel * own).min(own);
+        for row in rows {
+            for column in (0..len).step_by(16) {
+                prefetch_line(simd, output.start.wrapping_add(row * output.width + panel * own + column));
+            }
+        }
+    }
+
+    /// Columns of a panel that become outputs.
+    fn own_columns(self, columns: usize) -> usize {
+        if self.epilogue == Epilogue::SwiGlu { columns / 2 } else { columns }
+    }
+
     /// Finishes the sums `z [rows, columns]` of `panel`, whose rows begin at `first_row`. Each branch has an equal part
     /// of the columns.
     #[inline(always)]
@@ -77,7 +103,7 @@ impl Finish<'_> {
         first_row: usize,
         output: Output<'_>,
     ) {
-        let own = if self.epilogue == Epilogue::SwiGlu { columns / 2 } else { columns };
+        let own = self.own_columns(columns);
         for at in (0..own).step_by(S::F32_LANES) {
             let column = panel * own + at;
             let len = output.width.saturating_sub(column).min(S::F32_LANES);

@@ -4,6 +4,7 @@ mod cpu;
 mod finish;
 mod int8;
 mod panels;
+mod prefetch;
 mod product;
 mod split;
 #[cfg(test)]

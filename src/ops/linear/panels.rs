@@ -53,25 +53,27 @@ impl Branches {
         let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch);
         for vector in 0..vectors {
             let (branch, first) = (vector / own, (panel * own + vector % own) * lanes);
-            let rows: [Row<'_>; 16] = std::array::from_fn(|lane| {
-                if lane < lanes && first + lane < self.d_out {
-                    self.row(branch, first + lane)
-                } else {
-                    Values::F32(&[])
-                }
-            });
+            let rows = |first: usize| -> [Row<'_>; 16] {
+                std::array::from_fn(|lane| {
+                    let inside = lane < lanes && first + lane < self.d_out;
+                    if inside { self.row(branch, first + lane) } else { Values::F32(&[]) }
+                })
+            };
+            let (here, next) = (rows(first), rows(first + lanes));
             for k in (0..self.d_in).step_by(TURN) {
-                let terms = TURN.min(self.d_in - k);
-                for (row, to) in rows.iter().zip(scratch.chunks_exact_mut(TURN)).take(lanes) {
-                    prefetch(simd, row, k + AHEAD, TURN);
-                    widen(simd, row, k, &mut to[..terms]);
+                let len = TURN.min(self.d_in - k);
+                let (ahead, start) =
+                    if k + AHEAD < self.d_in { (&here, k + AHEAD) } else { (&next, k + AHEAD - self.d_in) };
+                for ((row, ahead), to) in here.iter().zip(ahead).zip(scratch.chunks_exact_mut(TURN)).take(lanes) {
+                    prefetch(simd, ahead, start, TURN);
+                    widen(simd, row, k, &mut to[..len]);
                 }
-                let rows = Rows { values: scratch, pitch: TURN, n: lanes, len: terms };
+                let rows = Rows { values: scratch, pitch: TURN, n: lanes, len };
                 turn(simd, rows, vectors * lanes, &mut out[(k * vectors + vector) * lanes..]);
             }
         }
     }
 }
 
-/// One row of a weight matrix; empty where there is none.
+/// One row of a weight matrix.
 pub(super) type Row<'a> = Values<'a>;

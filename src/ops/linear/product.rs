@@ -119,6 +119,7 @@ impl Task<'_> {
             let z = &mut z[..rows.len() * columns];
             for (i, panel) in panels.clone().enumerate() {
                 let b = &buffer[i * panel_len..(i + 1) * panel_len];
+                finish.announce(simd, columns, panel, rows.clone(), output);
                 sums::<S, N>(simd, rows.len(), a, b, z);
                 finish.tile(simd, z, columns, panel, rows.start, output);
             }

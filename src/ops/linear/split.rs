@@ -89,7 +89,9 @@ pub(super) fn for_each_block(
             if cpu.threads > 1 {
                 parts.into_par_iter().with_min_len(4).for_each(|(rows, part)| pack(rows, part));
             } else {
-                parts.into_iter().for_each(|(rows, part)| pack(rows, part));
+                for (rows, part) in parts {
+                    pack(rows, part);
+                }
             }
             work(block, tiles, packed);
         });

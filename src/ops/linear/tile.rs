@@ -5,10 +5,14 @@
 
 use pulp::Simd;
 
+use super::prefetch::prefetch_line;
+
 /// Terms that are summed in registers before they join the total: the rounding error of a sum grows with the block
 /// and with the number of blocks, not with their product. A multiple of nothing: the order of a sum is the same for
 /// every tile, thread and instruction set.
 pub(super) const BLOCK: usize = 256;
+/// Terms whose rows are fetched before they are needed: the packed rows come from the last cache.
+const AHEAD: usize = 64;
 /// Most rows of a tile.
 pub(super) const MOST_ROWS: usize = 14;
 /// Most columns of a panel.
@@ -46,6 +50,7 @@ fn tile<S: Simd, const M: usize, const N: usize>(simd: S, a: &[f32], b: &[f32], 
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         for (a, b) in a.iter().zip(b) {
+            prefetch_line(simd, a.as_ptr().wrapping_add(AHEAD * M));
             for (sums, &a) in sums.iter_mut().zip(a) {
                 let a = simd.splat_f32s(a);
                 for (sum, &b) in sums.iter_mut().zip(b) {

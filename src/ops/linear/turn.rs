@@ -3,30 +3,25 @@
 // The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
 #![allow(clippy::inline_always)]
 
+#[cfg(target_arch = "x86_64")]
 use std::any::Any;
 
 use half::f16;
 use pulp::Simd;
 
+use super::prefetch::prefetch_line;
 use crate::weights::Values;
 
 /// Asks for the `len` numbers of `row` from `start` on.
 #[inline(always)]
 pub(super) fn prefetch<S: Simd>(simd: S, row: &Values<'_>, start: usize, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let simd: &dyn Any = &simd;
-        let wide = simd.downcast_ref::<pulp::x86::V4>().map(|simd| simd.sse);
-        let Some(sse) = wide.or_else(|| simd.downcast_ref::<pulp::x86::V3>().map(|simd| simd.sse)) else { return };
-        let bytes: &[u8] = match row {
-            Values::F16(values) => bytemuck::cast_slice(values),
-            Values::Bf16(values) => bytemuck::cast_slice(values),
-            Values::F32(values) => bytemuck::cast_slice(values),
-        };
-        let size = if matches!(row, Values::F32(_)) { 4 } else { 2 };
-        for line in bytes.get(start * size..).unwrap_or_default().chunks(64).take(len * size / 64) {
-            sse._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast());
-        }
+    let (bytes, size): (&[u8], usize) = match row {
+        Values::F16(values) => (bytemuck::cast_slice(values), 2),
+        Values::Bf16(values) => (bytemuck::cast_slice(values), 2),
+        Values::F32(values) => (bytemuck::cast_slice(values), 4),
+    };
+    for line in bytes.get(start * size..).unwrap_or_default().chunks(64).take(len * size / 64) {
+        prefetch_line(simd, line.as_ptr());
     }
 }
 
@@ -65,6 +60,8 @@ fn widen_f16<S: Simd>(simd: S, values: &[f16], to: &mut [f32]) {
             return unsafe { widen_f16c(values, to) };
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = simd;
     widen_one_by_one(values, to);
 }
 
@@ -114,6 +111,8 @@ pub(super) fn turn<S: Simd>(simd: S, rows: Rows<'_>, step: usize, out: &mut [f32
             return turn_blocks(simd, rows, step, out);
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = simd;
     turn_one_by_one(rows, 0, step, out);
 }
 
@@ -130,20 +129,31 @@ fn turn_one_by_one(rows: Rows<'_>, first: usize, step: usize, out: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn turn_blocks<const L: usize>(simd: impl TurnBlock<L>, rows: Rows<'_>, step: usize, out: &mut [f32]) {
-    let mut block = [[0.0; L]; L];
+    // A number of rows that is known when this is compiled keeps the block in registers.
+    if rows.n == L {
+        turn_rows(simd, rows, L, step, out);
+    } else {
+        turn_rows(simd, rows, rows.n, step, out);
+    }
+    turn_one_by_one(rows, rows.len / L * L, step, out);
+}
+
+/// Whole blocks of columns of `n` rows.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn turn_rows<const L: usize>(simd: impl TurnBlock<L>, rows: Rows<'_>, n: usize, step: usize, out: &mut [f32]) {
     for k in (0..rows.len / L * L).step_by(L) {
-        for (i, block) in block.iter_mut().enumerate().take(rows.n) {
-            let at = i * rows.pitch + k;
-            block.copy_from_slice(&rows.values[at..at + L]);
+        let mut block = [[0.0; L]; L];
+        for (i, block) in block.iter_mut().enumerate().take(n) {
+            block.copy_from_slice(&rows.values[i * rows.pitch + k..][..L]);
         }
         for (column, k) in simd.turned(block).iter().zip(k..) {
             match out.get_mut(k * step..k * step + L) {
                 Some(out) => out.copy_from_slice(column),
-                None => out[k * step..k * step + rows.n].copy_from_slice(&column[..rows.n]),
+                None => out[k * step..k * step + n].copy_from_slice(&column[..n]),
             }
         }
     }
-    turn_one_by_one(rows, rows.len / L * L, step, out);
 }
 
 /// An instruction set that turns blocks of `L × L` numbers.

@@ -58,7 +58,8 @@ pub(super) fn set_state(machine: &mut Machine, object: At, state: At) -> Step {
     if let (Node::Namespace(_), Node::Dict(attributes)) = (machine.node(object), machine.node(state)) {
         let attributes = attributes.clone();
         spend(machine, attributes.len() * size_of::<(At, At)>())?;
-        return replace(machine, object, Node::Namespace(attributes));
+        replace(machine, object, Node::Namespace(attributes));
+        return Ok(());
     }
     let changed = match (machine.node(object), items.as_slice()) {
         // (version, shape, dtype, is_fortran, data)
@@ -78,14 +79,14 @@ pub(super) fn set_state(machine: &mut Machine, object: At, state: At) -> Step {
         (Node::Dict(_), _) => return Ok(()),
         _ => return machine.damaged("a state for something that has none"),
     };
-    replace(machine, object, changed)
+    replace(machine, object, changed);
+    Ok(())
 }
 
-fn replace<'a>(machine: &mut Machine<'a>, object: At, node: Node<'a>) -> Step {
+fn replace<'a>(machine: &mut Machine<'a>, object: At, node: Node<'a>) {
     if let Some(slot) = machine.nodes.get_mut(object as usize) {
         *slot = node;
     }
-    Ok(())
 }
 
 /// The storage that a persistent id `('storage', type, key, device, length)` names; before version 1.6 a sixth item

@@ -1,5 +1,6 @@
 //! Where the parts of a zip archive lie.
 
+use std::fmt::Display;
 use std::io::{Cursor, Read, copy, sink};
 use std::path::Path;
 
@@ -51,14 +52,18 @@ pub(super) fn find(path: &Path, bytes: &[u8]) -> Result<Contents> {
 }
 
 /// Compares the checksum of every part.
-pub(super) fn check_sums(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn check_sums(path: &Path, bytes: &[u8], tensor_of: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<()> {
     let archive = open(path, bytes)?;
     (0..archive.len()).into_par_iter().try_for_each_init(
         || archive.clone(),
         |archive, i| -> Result<()> {
             check_interrupt()?;
             let name = archive.name_for_index(i).unwrap_or_default().to_owned();
-            let wrong = |e: &dyn std::fmt::Display| -> Error { damaged(path, &format!("'{name}': {e}")) };
+            let wrong = |e: &dyn Display| -> Error {
+                let tensor = name.rsplit_once("/data/").and_then(|(_, key)| tensor_of(key));
+                let tensor = tensor.map_or(String::new(), |tensor| format!(" (the tensor '{tensor}')"));
+                damaged(path, &format!("'{name}'{tensor}: {e}"))
+            };
             let mut entry = archive.by_index(i).map_err(|e: ZipError| wrong(&e))?;
             let size = entry.size();
             copy(&mut entry.by_ref().take(size), &mut sink()).map_err(|e| wrong(&e))?;

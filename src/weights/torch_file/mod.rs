@@ -52,12 +52,13 @@ impl TorchFile {
         Ok(Self { path: path.to_path_buf(), bytes: Arc::new(bytes), contents })
     }
 
-    /// Compares the checksums of an archive, which reads every byte once; older files have none.
+    /// Compares the checksums of an archive, which reads every byte once; older files have none. `tensor_of` names the
+    /// tensor of a storage, for the message.
     ///
     /// # Errors
     /// [`Error::Format`] for a damaged file.
-    pub fn check_sums(&self) -> Result<()> {
-        if Self::is_legacy(&self.bytes) { Ok(()) } else { archive::check_sums(&self.path, &self.bytes) }
+    pub fn check_sums(&self, tensor_of: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<()> {
+        if Self::is_legacy(&self.bytes) { Ok(()) } else { archive::check_sums(&self.path, &self.bytes, tensor_of) }
     }
 
     /// What was saved.

@@ -34,14 +34,17 @@ pub(super) fn dots(isa: Isa, a: &[Four], b: &[PanelStep], z: &mut [Sums]) {
     }
 }
 
+/// Plain loops over 16-bit numbers and 32-bit sums, which compilers vectorise.
 fn portable(a: &[Four], b: &[PanelStep], z: &mut [Sums]) {
-    let rows = z.len();
-    for (i, z) in z.iter_mut().enumerate() {
-        *z = [0; COLUMNS];
-        for (a, b) in a.chunks_exact(rows).zip(b) {
-            let a = a[i].map(i32::from);
-            for (z, b) in z.iter_mut().zip(b) {
-                *z += a[0] * i32::from(b[0]) + a[1] * i32::from(b[1]) + a[2] * i32::from(b[2]) + a[3] * i32::from(b[3]);
+    z.fill([0; COLUMNS]);
+    for (a, b) in a.chunks_exact(z.len()).zip(b) {
+        let term = |t: usize| b.map(|b| i16::from(b[t]));
+        let b = [term(0), term(1), term(2), term(3)];
+        for (z, a) in z.iter_mut().zip(a) {
+            let a = a.map(i16::from);
+            for (j, z) in z.iter_mut().enumerate() {
+                let product = |t: usize| i32::from(a[t]) * i32::from(b[t][j]);
+                *z += product(0) + product(1) + product(2) + product(3);
             }
         }
     }

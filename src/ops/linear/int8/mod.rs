@@ -145,6 +145,7 @@ impl WithSimd for Task<'_> {
             let (sums, z) = (&mut sums[..rows.len()], &mut z[..rows.len() * COLUMNS]);
             for panel in panels.clone() {
                 let b = bytemuck::cast_slice(&weights.panels[panel * steps..(panel + 1) * steps]);
+                finish.announce(simd, COLUMNS, panel, rows.clone(), output);
                 dots(isa, bytemuck::cast_slice(a), b, sums);
                 let columns = panel * COLUMNS..(panel + 1) * COLUMNS;
                 let (scales, offsets) = (&weights.scales[columns.clone()], &weights.offsets[columns]);
