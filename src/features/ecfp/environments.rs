@@ -16,7 +16,7 @@ fn fold(hash: u32, value: u32) -> u32 {
 
 /// The hash of an atom alone: atomic number, neighbours with implied hydrogens, hydrogens of either kind, charge, whole
 /// mass difference of its isotope, and a 1 for atoms in rings.
-fn atom_hash(atom: &Atom, degree: usize, hydrogen_neighbours: usize) -> u32 {
+fn atom_hash(atom: Atom, degree: usize, hydrogen_neighbours: usize) -> u32 {
     let implied = usize::from(atom.n_hydrogens);
     let connectivity = [
         u32::from(atom.atomic_number),
@@ -88,7 +88,7 @@ fn centres(molecule: &Molecule) -> Vec<Centre> {
     let words = molecule.bonds.len().div_ceil(64);
     let is_hydrogen = |&&(_, neighbour): &&(usize, usize)| molecule.atoms[neighbour].atomic_number == 1;
     let alone = |(atom, bonds): (&Atom, Vec<(usize, usize)>)| Centre {
-        hash: atom_hash(atom, bonds.len(), bonds.iter().filter(is_hydrogen).count()),
+        hash: atom_hash(*atom, bonds.len(), bonds.iter().filter(is_hydrogen).count()),
         covered: vec![0; words],
         growing: !bonds.is_empty(),
         bonds,

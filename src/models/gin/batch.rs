@@ -91,6 +91,7 @@ impl MoleculeBatch {
         self.first_atoms.len() - 1
     }
     /// The atoms of each molecule, in order.
+    #[must_use]
     pub fn molecules(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         self.first_atoms.windows(2).map(|ends| ends[0]..ends[1])
     }
