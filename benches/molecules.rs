@@ -13,7 +13,7 @@ use biollmnet::progress::Silent;
 use biollmnet::weights::elements::Element;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// Drugs of 13 to 49 heavy atoms.
+/// Drugs and ligands of 13 to 43 heavy atoms.
 const SMILES: [&str; 8] = [
     "CC(=O)Oc1ccccc1C(=O)O",
     "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",

@@ -1,6 +1,7 @@
 //! Whole commands on molecules: SMILES to stores with the fingerprint and with Mole-BERT.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -40,14 +41,14 @@ impl Bench {
         let store = Store::open(self.path(store)).unwrap();
         let record = store.records().find(|record| record.id == id).unwrap();
         let mut vector = vec![f32::NAN; store.detail().dim];
-        store.copy_row(record.row.unwrap() as usize, &mut vector);
+        store.copy_row(record.row.unwrap(), &mut vector);
         vector
     }
     fn states(&self, store: &str, id: &str, n_atoms: usize) -> Vec<f32> {
         let store = ResidueStore::open_residues(self.path(store)).unwrap();
         let record = store.records().find(|record| record.id == id).unwrap();
         let mut states = vec![f32::NAN; n_atoms * store.detail().dim];
-        store.copy_states(record.row.unwrap() as usize, &mut states);
+        store.copy_states(record.row.unwrap(), &mut states);
         states
     }
 }
@@ -109,7 +110,7 @@ fn mole_bert_of_true_size_in_every_pooling() {
     fs::write(bench.path("alone.smi"), "CC(=O)Oc1ccccc1C(=O)O aspirin").unwrap();
     bench.run("embed alone.smi --encoder weights --out alone --threads 1", 0);
     assert_eq!(bench.vector("alone", "aspirin"), mean);
-    let crowd: String = (1..200).map(|n| format!("{}O c{n}\n", "C".repeat(n))).collect();
+    let crowd = (1..200).map(|n| format!("{}O c{n}\n", "C".repeat(n))).collect::<Vec<_>>().concat();
     fs::write(bench.path("crowd.smi"), crowd + "CC(=O)Oc1ccccc1C(=O)O aspirin").unwrap();
     bench.run("embed crowd.smi --encoder weights --out crowd", 0);
     assert_eq!(bench.vector("crowd", "aspirin"), mean);
@@ -133,7 +134,7 @@ fn golden(bench: &Bench) -> Option<(PathBuf, Vec<String>)> {
         let smiles = molecule["smiles"].as_str().unwrap();
         if smiles.split_whitespace().eq([smiles]) {
             ids.push(molecule["id"].to_string());
-            lines += &format!("{smiles} {}\n", molecule["id"]);
+            let _ = writeln!(lines, "{smiles} {}", molecule["id"]);
         }
     }
     fs::write(bench.path("golden.smi"), lines).unwrap();

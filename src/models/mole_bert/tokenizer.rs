@@ -119,7 +119,7 @@ mod unit {
         let codebook = Codebook { d_model: 19, vectors };
         let at = |elements: &[u8], x: f32| {
             let molecule = Molecule { atoms: elements.iter().map(|&z| atom(z)).collect(), bonds: Vec::new() };
-            let mut state = vec![0.0; 19];
+            let mut state = [0.0; 19];
             state[0] = x;
             codebook.codes(&molecule, &state.repeat(elements.len()))
         };

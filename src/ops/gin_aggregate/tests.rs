@@ -63,7 +63,7 @@ fn random_graphs<B: GinAggregate>(backend: &B) {
     let mut state = 7;
     for (n_nodes, cols, n_edges) in [(1, 1, 3), (3, 7, 20), (70, 300, 150), (200, 33, 1500)] {
         let (h, kinds) = (numbers(n_nodes * cols, &mut state), numbers(5 * cols, &mut state));
-        let place = |x: f32, n: usize| (((x + 1.0) / 2.0 * n as f32) as usize).min(n - 1) as u32;
+        let place = |x: f32, n: usize| ((x.midpoint(1.0) * n as f32) as usize).min(n - 1) as u32;
         let ends = numbers(3 * n_edges, &mut state);
         let edges: Vec<_> =
             ends.chunks(3).map(|e| (place(e[0], n_nodes), place(e[1], n_nodes), place(e[2], 5))).collect();
