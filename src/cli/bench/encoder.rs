@@ -141,7 +141,7 @@ fn measure(args: &EncoderArgs, source: &Source, work: &[Workload]) -> Result<Rep
         shapes.insert(work.name.clone(), throughput);
     }
     Ok(Report {
-        what: format!("{}, {}", source.name(), if precision == Precision::F32 { "f32" } else { "int8" }),
+        what: format!("{}, {}", source.name(), precision.name()),
         threads: cpu.threads,
         shapes,
         ceilings,

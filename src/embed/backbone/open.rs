@@ -41,13 +41,9 @@ impl<B: Backend + Send + Sync> BackboneEncoder<OnDevice<B>> {
         if variant.trained_letters_only {
             vocabulary = vocabulary.with_trained_letters_only();
         }
-        let precision = match variant.precision {
-            Precision::F32 => "f32",
-            Precision::Int8 => "int8",
-        };
         let card = BackboneCard {
             name: config.name.clone(),
-            digest: format!("{} in {precision}", config.weights_digest),
+            digest: format!("{} in {}", config.weights_digest, variant.precision.name()),
             trained_residues: network.max_trained_length,
         };
         let network = OnDevice::load(backend, &network.encoder, backbone.scope(), variant.precision)?;

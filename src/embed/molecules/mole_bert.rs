@@ -49,11 +49,7 @@ impl<B: Backend> MoleBert<B> {
             Some(_) => Some(Codebook::load(config.d_model, scope)?),
             None => None,
         };
-        let words = match precision {
-            Precision::F32 => "f32",
-            Precision::Int8 => "int8",
-        };
-        let digest = format!("{} in {words}", backbone.config.weights_digest);
+        let digest = format!("{} in {}", backbone.config.weights_digest, precision.name());
         Ok(Self {
             workspace: network.workspace(&backend)?,
             backend,

@@ -2,7 +2,7 @@
 
 use super::config::{AttentionResidual, EncoderConfig, FeedForward};
 use super::trace::{Stage, Trace};
-use super::workspace::{Workspace, uploaded};
+use super::workspace::Workspace;
 use crate::backend::{Matrix, MatrixMut};
 use crate::error::Result;
 use crate::ops::Backend;
@@ -20,7 +20,7 @@ pub(super) struct Norm<B: Backend> {
 
 impl<B: Backend> Norm<B> {
     pub(super) fn load(backend: &B, scope: &Scope, name: &str, d_model: usize) -> Result<Self> {
-        let part = |part: &str| uploaded(backend, &scope.take(&format!("{name}.{part}"), &[d_model])?.to_f32());
+        let part = |part: &str| backend.uploaded(&scope.take(&format!("{name}.{part}"), &[d_model])?.to_f32());
         Ok(Self { weight: part("weight")?, bias: part("bias")? })
     }
 

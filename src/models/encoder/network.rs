@@ -4,7 +4,7 @@ use super::config::EncoderConfig;
 use super::layer::{Layer, Norm};
 use super::rotary::frequencies;
 use super::trace::{Stage, Trace};
-use super::workspace::{Workspace, uploaded};
+use super::workspace::Workspace;
 use crate::backend::{Matrix, MatrixMut};
 use crate::error::{Error, Result};
 use crate::ops::Backend;
@@ -35,7 +35,7 @@ impl<B: Backend> Encoder<B> {
         let table = scope.take("embed_tokens.weight", &[config.vocab_size, config.d_model])?;
         let stored = scope.take_optional("inv_freq", &[config.d_head() / 2])?;
         Ok(Self {
-            table: uploaded(backend, &table.to_f32())?,
+            table: backend.uploaded(&table.to_f32())?,
             layers: (0..config.n_layers)
                 .map(|index| Layer::load(backend, config, scope, index, precision))
                 .collect::<Result<_>>()?,
@@ -114,7 +114,7 @@ impl<B: Backend> Encoder<B> {
     /// What the device reports.
     pub fn means(&self, backend: &B, n_tokens: usize, segments: &[[u32; 2]], work: &Workspace<B>) -> Result<Vec<f32>> {
         let d = self.config.d_model;
-        let flat = uploaded(backend, segments.as_flattened())?;
+        let flat = backend.uploaded(segments.as_flattened())?;
         let mut means = backend.zeros(segments.len() * d)?;
         let segment_rows = Matrix::of(backend, &flat, segments.len(), 2);
         let hidden = work.hidden(backend, &self.config, n_tokens);

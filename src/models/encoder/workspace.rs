@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::config::EncoderConfig;
 use super::rotary::angles;
-use crate::backend::{Element, Matrix, Memory};
+use crate::backend::{Matrix, Memory};
 use crate::error::Result;
 use crate::tokens::TokenBatch;
 
@@ -82,8 +82,8 @@ impl<B: Memory> Workspace<B> {
         if batch.longest() > self.rotary.n_positions {
             let n_positions = batch.longest().next_power_of_two().max(64);
             let (cos, sin) = angles(n_positions, frequencies);
-            self.rotary.cos = uploaded(backend, &cos)?;
-            self.rotary.sin = uploaded(backend, &sin)?;
+            self.rotary.cos = backend.uploaded(&cos)?;
+            self.rotary.sin = backend.uploaded(&sin)?;
             self.rotary.n_positions = n_positions;
         }
         let positions: Vec<u32> = batch.sequences().flat_map(|rows| 0..rows.len() as u32).collect();
@@ -91,7 +91,7 @@ impl<B: Memory> Workspace<B> {
         backend.upload(batch.ids(), backend.view_mut(&mut self.inputs.ids, 0..n))?;
         backend.upload(&positions, backend.view_mut(&mut self.inputs.positions, 0..n))?;
         backend.upload(&scales, backend.view_mut(&mut self.inputs.scales, 0..n))?;
-        self.inputs.cu_seqlens = uploaded(backend, batch.cu_seqlens())?;
+        self.inputs.cu_seqlens = backend.uploaded(batch.cu_seqlens())?;
         Ok(())
     }
 
@@ -109,13 +109,6 @@ impl<B: Memory> Workspace<B> {
 
 fn wide(config: &EncoderConfig) -> usize {
     config.d_ff.max(3 * config.d_model)
-}
-
-/// A buffer of these numbers.
-pub(super) fn uploaded<B: Memory, T: Element>(backend: &B, host: &[T]) -> Result<B::Buffer<T>> {
-    let mut buffer = backend.zeros(host.len())?;
-    backend.upload(host, backend.view_mut(&mut buffer, 0..host.len()))?;
-    Ok(buffer)
 }
 
 /// Share of tokens that training masked, times the share of those that it replaced by the mask token.

@@ -26,6 +26,17 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// Name on the command line and in the digests of encoders.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// The weights of a linear layer as they lie in a checkpoint: `[out, in]`, f16, bf16 or f32.
 #[derive(Debug, Clone, Copy)]
 pub enum LinearTensors<'a> {
