@@ -38,7 +38,7 @@ pub struct EncoderArgs {
     #[arg(long, value_name = "FILE")]
     lengths: Option<PathBuf>,
     /// Most tokens of a packed batch of --lengths.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 2048)]
     max_tokens: usize,
     /// Arithmetic of the linear layers.
     #[arg(long, value_enum, default_value_t = PrecisionFlag::F32)]
@@ -140,12 +140,7 @@ fn measure(args: &EncoderArgs, source: &Source, work: &[Workload]) -> Result<Rep
         };
         shapes.insert(work.name.clone(), throughput);
     }
-    Ok(Report {
-        what: format!("{}, {}", source.name(), precision.name()),
-        threads: cpu.threads,
-        shapes,
-        ceilings,
-    })
+    Ok(Report { what: format!("{}, {}", source.name(), precision.name()), threads: cpu.threads, shapes, ceilings })
 }
 
 /// The weights to measure with.

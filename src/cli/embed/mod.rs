@@ -61,7 +61,7 @@ pub struct EmbedArgs {
     #[arg(long, value_enum, default_value_t = PrecisionFlag::F32)]
     precision: PrecisionFlag,
     /// Tokens (or atoms) that a backbone computes together; a longer sequence is computed alone. It changes no number.
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     max_tokens: u64,
     /// Most work space of a backbone, in bytes or as 512M, 8G; a sequence that takes more is refused, not the run
     /// [default: 80 % of the free memory].
