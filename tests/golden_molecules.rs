@@ -20,10 +20,8 @@ use serde::Deserialize;
 const RELATIVE: f64 = 2e-5;
 
 /// Checkpoint, its codebook, and the name of the expected files.
-const COMMITTED: [(&str, Option<&str>); 2] = [
-    ("molebert_tiny.pth", Some("molebert_tiny_vqquantizer.pth")),
-    ("molebert_tiny_legacy.pth", None),
-];
+const COMMITTED: [(&str, Option<&str>); 2] =
+    [("molebert_tiny.pth", Some("molebert_tiny_vqquantizer.pth")), ("molebert_tiny_legacy.pth", None)];
 const SHARED: [(&str, Option<&str>); 2] =
     [("molebert_tiny.pth", None), ("molebert_tiny_vqencoder.pth", Some("molebert_tiny_vqquantizer.pth"))];
 
