@@ -97,12 +97,12 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let cut = |length, width| windows(length, width).collect::<Vec<_>>();
-        assert_eq!(cut(4, 4), [0..4]);
-        assert_eq!(cut(5, 4), [0..4, 1..5]);
-        assert_eq!(cut(9, 4), [0..4, 2..6, 4..8, 5..9]);
-        assert_eq!(cut(3, 1), [0..1, 1..2, 2..3]);
-        assert_eq!(cut(3, usize::MAX), [0..3]);
+        let cut = |length, width| windows(length, width).map(|w| (w.start, w.end)).collect::<Vec<_>>();
+        assert_eq!(cut(4, 4), [(0, 4)]);
+        assert_eq!(cut(5, 4), [(0, 4), (1, 5)]);
+        assert_eq!(cut(9, 4), [(0, 4), (2, 6), (4, 8), (5, 9)]);
+        assert_eq!(cut(3, 1), [(0, 1), (1, 2), (2, 3)]);
+        assert_eq!(cut(3, usize::MAX), [(0, 3)]);
         // One number a state: `<cls>`, the residues, `<eos>`.
         let mut average = WindowAverage::new(5, 1);
         average.add(&(0..4), &[10.0, 1.0, 2.0, 3.0, 4.0, 20.0]);
