@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::Attention;
-use super::tile::{Head, Packed};
+use super::tile::{OneHead, Packed};
 use crate::backend::{Cpu, Matrix, MatrixMut};
 use crate::error::Result;
 
@@ -27,7 +27,7 @@ impl Attention for Cpu {
         let head = |first: usize, head: usize, mut rows: Vec<&mut [f32]>| {
             PACKED.with_borrow_mut(|packed| {
                 let qkv = &qkv[first * 3 * d_model..(first + rows.len()) * 3 * d_model];
-                isa.dispatch(Head { qkv, d_model, n_heads, head, packed, out: &mut rows });
+                isa.dispatch(OneHead { qkv, d_model, n_heads, index: head, packed, out: &mut rows });
             });
         };
         // Each task writes the columns of one head in the rows of one sequence: the output is cut that way first.
@@ -48,7 +48,9 @@ impl Attention for Cpu {
         if self.threads > 1 {
             tasks.into_par_iter().for_each(|(first, h, rows)| head(first, h, rows));
         } else {
-            tasks.into_iter().for_each(|(first, h, rows)| head(first, h, rows));
+            for (first, h, rows) in tasks {
+                head(first, h, rows);
+            }
         }
         Ok(())
     }

@@ -25,23 +25,23 @@ pub(super) struct Packed {
 }
 
 /// One head over one sequence.
-pub(super) struct Head<'a, 'o> {
+pub(super) struct OneHead<'a, 'o> {
     /// `[T, 3·d_model]`.
     pub qkv: &'a [f32],
     pub d_model: usize,
     pub n_heads: usize,
-    pub head: usize,
+    pub index: usize,
     pub packed: &'a mut Packed,
     /// `T` rows of `d_head`.
     pub out: &'a mut [&'o mut [f32]],
 }
 
-impl WithSimd for Head<'_, '_> {
+impl WithSimd for OneHead<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { qkv, d_model, n_heads, head, packed, out } = self;
+        let Self { qkv, d_model, n_heads, index, packed, out } = self;
         let (length, d_head) = (out.len(), d_model / n_heads);
         if length == 0 {
             return;
@@ -52,7 +52,7 @@ impl WithSimd for Head<'_, '_> {
         let (key_vectors, value_vectors) = (vectors(length), vectors(d_head));
         let (key_panel, value_panel) = (key_vectors * S::F32_LANES, value_vectors * S::F32_LANES);
         let (key_columns, value_columns) = (length.next_multiple_of(key_panel), d_head.next_multiple_of(value_panel));
-        let part = |t: usize, which: usize| &qkv[t * 3 * d_model + which * d_model + head * d_head..][..d_head];
+        let part = |t: usize, which: usize| &qkv[t * 3 * d_model + which * d_model + index * d_head..][..d_head];
         let Packed { keys, values, queries, logits, sums } = packed;
         // Columns beyond the sequence or the head stay zero, and nothing reads what becomes of them.
         refill(keys, key_columns * d_head);
