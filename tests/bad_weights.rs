@@ -35,7 +35,7 @@ fn hostile_files_are_refused_by_file_and_tensor() {
 
     let query = "transformer.blocks.1.mh_attn.Wqkv.weight";
     let shape = change(query, &|tensor| {
-        *tensor = Saved::f32(query, &[3 * D, D + 1], &small_models::numbers(1, 3 * D * (D + 1)))
+        *tensor = Saved::f32(query, &[3 * D, D + 1], &small_models::numbers(1, 3 * D * (D + 1)));
     });
     place.file("shape.pt", torch(&shape));
     place.refused("shape.pt", &heads, &["shape.pt", "'layers.1.", query, "[8, 8]", "[8, 9]"]);
