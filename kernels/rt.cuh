@@ -111,9 +111,9 @@ RT_DEV float rt_reciprocal(float x) {
 // ---- Common to device and host ----
 
 RT_DEV float rt_f32(float f) { return f; }
-template <class T> RT_DEV T rt_round(float f);
-template <> RT_DEV f16 rt_round<f16>(float f) { return rt_f16(f); }
-template <> RT_DEV float rt_round<float>(float f) { return f; }
+// Rounds to the type of the place.
+RT_DEV void rt_put(f16* p, float f) { *p = rt_f16(f); }
+RT_DEV void rt_put(float* p, float f) { *p = f; }
 
 RT_DEV v128 rt_load16(const void* p) { return *reinterpret_cast<const v128*>(p); }
 RT_DEV void rt_store16(void* p, v128 v) { *reinterpret_cast<v128*>(p) = v; }
