@@ -4,6 +4,7 @@
 //! arrangement says so in its contract.
 
 mod cpu;
+pub mod cuda;
 mod element;
 mod isa;
 mod matrix;

@@ -1,0 +1,3 @@
+//! The NVIDIA GPU.
+
+pub mod images;
