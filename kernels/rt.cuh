@@ -89,6 +89,8 @@ RT_DEV void rt_mma_16816(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
 
 RT_DEV float rt_shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 RT_DEV float rt_shuffle(float value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
+// Whether it holds on some lane: the same answer on all.
+RT_DEV bool rt_any(bool condition) { return __any_sync(0xffffffffu, condition) != 0; }
 RT_DEV void rt_sync_warp() { __syncwarp(0xffffffffu); }
 
 // ---- Short functions of the special-function unit; relative error about 2^-22 ----

@@ -1,0 +1,112 @@
+#include "launch.h"
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+#include "block.h"
+#include "export.h"
+#include "failure.h"
+
+namespace rt_host {
+namespace {
+
+const Kernel* first_kernel = nullptr;
+u32 pending_bound = 0;
+
+std::atomic<u64> n_launches{0}, n_blocks{0}, n_mmas{0};
+
+// Blocks keep their stacks and shared memory from launch to launch.
+std::mutex spare_lock;
+std::vector<std::unique_ptr<Block>> spare_blocks;
+
+std::unique_ptr<Block> take_block() {
+  std::lock_guard<std::mutex> hold(spare_lock);
+  if (spare_blocks.empty()) return std::make_unique<Block>();
+  std::unique_ptr<Block> block = std::move(spare_blocks.back());
+  spare_blocks.pop_back();
+  return block;
+}
+
+void give_block(std::unique_ptr<Block> block) {
+  std::lock_guard<std::mutex> hold(spare_lock);
+  spare_blocks.push_back(std::move(block));
+}
+
+// Runs blocks of the grid until none is left or one has failed.
+void work(const Launch& launch, std::atomic<u64>& next, std::atomic<int>& error) {
+  const FaultGuard guard;
+  std::unique_ptr<Block> block = take_block();
+  const u64 count = launch.grid.count();
+  for (u64 i; !error && (i = next++) < count;) {
+    const Index3& grid = launch.grid;
+    block->run(launch, {(u32)(i % grid.x), (u32)(i / grid.x % grid.y), (u32)(i / grid.x / grid.y)});
+    n_blocks++;
+    n_mmas += block->mmas;
+    if (block->error) error = block->error;
+  }
+  give_block(std::move(block));
+}
+
+int refuse(const Launch& launch, const char* cause) {
+  std::fprintf(stderr, "host shim: %s: launch refused: %s\n", launch.kernel.name, cause);
+  return cuda_invalid_value;
+}
+
+u32 number(const char* name, u32 otherwise) {
+  const char* value = std::getenv(name);
+  return value ? (u32)std::strtoul(value, nullptr, 10) : otherwise;
+}
+
+}  // namespace
+
+Options Options::from_environment() {
+  Options options;
+  const char* copy = std::getenv("BIOLLMNET_STANDIN_COPY");
+  options.late_copies = copy && std::strcmp(copy, "late") == 0;
+  options.seed = number("BIOLLMNET_STANDIN_SEED", 0);
+  options.threads = number("BIOLLMNET_STANDIN_THREADS", 2);
+  return options;
+}
+
+Bounds::Bounds(u32 threads, u32) { pending_bound = threads; }
+
+Kernel add_kernel(Kernel kernel, const Kernel* place) {
+  if (pending_bound == 0) {
+    std::fprintf(stderr, "host shim: RT_EXPORT(%s) does not follow its RT_KERNEL\n", kernel.name);
+    std::abort();
+  }
+  kernel.max_threads = std::exchange(pending_bound, 0);
+  kernel.next = std::exchange(first_kernel, place);
+  return kernel;
+}
+
+const Kernel* Kernel::find(const char* name) {
+  const Kernel* kernel = first_kernel;
+  while (kernel && std::strcmp(kernel->name, name) != 0) kernel = kernel->next;
+  return kernel;
+}
+
+int run(const Launch& launch) {
+  if (launch.grid.count() == 0 || launch.block.count() == 0) return refuse(launch, "an empty grid or block");
+  if (launch.grid.y > 65535 || launch.grid.z > 65535) return refuse(launch, "more than 65535 blocks along y or z");
+  if (launch.block.count() > launch.kernel.max_threads) return refuse(launch, "more threads than RT_KERNEL allows");
+  if (launch.shared_bytes > SharedMemory::limit) return refuse(launch, "more than 227 KiB of shared memory");
+  n_launches++;
+  std::atomic<u64> next{0};
+  std::atomic<int> error{0};
+  std::vector<std::thread> helpers;
+  for (u64 i = 1; i < launch.options.threads && i < launch.grid.count(); i++) {
+    helpers.emplace_back([&] { work(launch, next, error); });
+  }
+  work(launch, next, error);
+  for (std::thread& helper : helpers) helper.join();
+  return error;
+}
+
+Counters counters() { return {n_launches, n_blocks, n_mmas}; }
+
+}  // namespace rt_host
