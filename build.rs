@@ -15,8 +15,14 @@ use std::thread;
 
 /// Below it there is no `--compress-mode`.
 const OLDEST_NVCC: (u32, u32) = (12, 4);
-/// Machine code for these. Code for 8.0 runs on every 8.x; anything newer than 9.0 starts from the PTX of 8.0.
-const TARGETS: [(&str, &[&str]); 2] = [("compute_80", &["sm_80", "compute_80"]), ("compute_90a", &["sm_90a"])];
+/// PTX and the machine code that is made of it, where nvcc knows them. Code for 8.0 runs on every 8.x; that for 10.0 and
+/// 12.0 saves Blackwell the seconds in which the driver would compile the PTX of 8.0.
+const TARGETS: [(&str, &[&str]); 4] = [
+    ("compute_80", &["sm_80", "compute_80"]),
+    ("compute_90a", &["sm_90a"]),
+    ("compute_100", &["sm_100"]),
+    ("compute_120", &["sm_120"]),
+];
 const FLAGS: [&str; 6] =
     ["-std=c++17", "-O3", "-fatbin", "-Xptxas=-v", "--compress-mode=size", "-allow-unsupported-compiler"];
 
@@ -45,6 +51,8 @@ struct Nvcc {
     path: PathBuf,
     /// Such as `13.0.88`.
     version: String,
+    /// Those of [`TARGETS`] that it knows.
+    targets: Vec<(&'static str, &'static [&'static str])>,
 }
 
 impl Nvcc {
@@ -81,7 +89,11 @@ impl Nvcc {
         if path.is_absolute() {
             println!("cargo::rerun-if-changed={}", path.display());
         }
-        Some(Self { path: path.to_path_buf(), version })
+        let output = Command::new(path).arg("--list-gpu-arch").output().ok()?;
+        let listed = String::from_utf8(output.stdout).ok()?;
+        let is_known = |ptx: &str| listed.lines().any(|line| line.trim() == ptx.trim_end_matches('a'));
+        let targets = TARGETS.into_iter().filter(|(ptx, _)| is_known(ptx)).collect();
+        Some(Self { path: path.to_path_buf(), version, targets })
     }
 
     fn is_too_old(&self) -> bool {
@@ -93,7 +105,7 @@ impl Nvcc {
     fn compile(&self, kernel: &Kernel, header: &str, threads: usize, out: &Path) -> Result<String, String> {
         let at = |extension: &str| out.join(&kernel.name).with_extension(extension);
         let (image, log, key) = (at("fatbin"), at("ptxas"), at("key"));
-        let wanted = format!("{} {FLAGS:?} {TARGETS:?}\n{header}\n{}", self.version, kernel.text);
+        let wanted = format!("{} {FLAGS:?} {:?}\n{header}\n{}", self.version, self.targets, kernel.text);
         if fs::read_to_string(&key).is_ok_and(|made_of| made_of == wanted)
             && image.exists()
             && let Ok(log) = fs::read_to_string(&log)
@@ -103,7 +115,7 @@ impl Nvcc {
         let _ = fs::remove_file(&key);
         let output = Command::new(&self.path)
             .args(FLAGS)
-            .args(TARGETS.iter().map(|(ptx, code)| format!("-gencode=arch={ptx},code=[{}]", code.join(","))))
+            .args(self.targets.iter().map(|(ptx, code)| format!("-gencode=arch={ptx},code=[{}]", code.join(","))))
             .args(["--threads", &threads.to_string(), "-o"])
             .args([&image, &kernel.path])
             .output()
@@ -160,16 +172,20 @@ fn kernels(folder: &Path) -> Vec<Kernel> {
 /// Writes `OUT_DIR/kernels.rs`, the table of sources and images, and `OUT_DIR/ptxas.txt`, what ptxas said of each.
 fn embed_kernels(nvcc: Option<&Nvcc>) {
     let folder = package().join("kernels");
-    println!("cargo::rerun-if-changed={}", folder.display());
+    // Not the folder: the host shim in it is no part of the binary. A new kernel comes with its launcher.
+    for path in ["kernels/rt.cuh", "src/ops", "src/backend/cuda"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let header = folder.join("rt.cuh");
     let kernels = kernels(&folder);
+    kernels.iter().for_each(|kernel| println!("cargo::rerun-if-changed={}", kernel.path.display()));
     let compiled = match nvcc {
         Some(nvcc) => compile_all(nvcc, &kernels, &fs::read_to_string(&header).expect("rt.cuh is UTF-8"), &out),
         None => vec![None; kernels.len()],
     };
 
-    let architectures = nvcc.iter().flat_map(|_| TARGETS).flat_map(|(_, code)| code).collect::<Vec<_>>();
+    let architectures = nvcc.iter().flat_map(|nvcc| &nvcc.targets).flat_map(|(_, code)| *code).collect::<Vec<_>>();
     let (mut table, mut said) = (format!("static HEADER: &str = include_str!({header:?});\n"), String::new());
     let _ = writeln!(table, "static ARCHITECTURES: &[&str] = &{architectures:?};\nstatic KERNELS: &[Kernel] = &[");
     for (Kernel { name, path, .. }, log) in kernels.iter().zip(&compiled) {
