@@ -84,7 +84,7 @@ RT_DEV void layer_norm(const T* x, const float* weight, const float* bias, T* y,
   }
 }
 
-RT_KERNEL(128, 6) layer_norm_f16(const f16* x, const float* weight, const float* bias, f16* y, int n_rows, int d,
+RT_KERNEL(128, 5) layer_norm_f16(const f16* x, const float* weight, const float* bias, f16* y, int n_rows, int d,
                                  float eps) {
   layer_norm(x, weight, bias, y, n_rows, d, eps);
 }

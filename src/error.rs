@@ -70,6 +70,22 @@ pub enum Error {
         /// The shapes it was given.
         found: String,
     },
+    /// A device has no memory left.
+    #[error("{device} has no memory left for {bytes} bytes")]
+    DeviceMemory {
+        /// The device.
+        device: String,
+        /// What was asked for.
+        bytes: usize,
+    },
+    /// A device stopped working: what runs on it now is lost.
+    #[error("{device}: {what}")]
+    DeviceLost {
+        /// The device.
+        device: String,
+        /// What its driver says.
+        what: String,
+    },
     /// A signal asked the program to stop.
     #[error("interrupted before the work was done")]
     Interrupted,
@@ -138,6 +154,8 @@ impl Error {
                 _ => "",
             },
             Self::Shape { .. } => "this is a defect of the program: please report the command and this line",
+            Self::DeviceMemory { .. } => "use a device with more memory, stop what else runs on it, or choose --device cpu",
+            Self::DeviceLost { .. } => "run the same command again, on another device where there is one",
             Self::Interrupted => "run the same command again",
         }
     }
@@ -147,7 +165,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
-            Self::Interrupted => 75,
+            Self::Interrupted | Self::DeviceLost { .. } => 75,
             Self::Io { source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
@@ -155,6 +173,12 @@ impl Error {
             }
             _ => 3,
         }
+    }
+
+    /// True when a device has no memory left: less at once may fit.
+    #[must_use]
+    pub fn is_device_memory(&self) -> bool {
+        matches!(self, Self::DeviceMemory { .. })
     }
 
     /// True when the reader at the other end of a pipe has gone, which is success.

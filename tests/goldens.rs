@@ -240,7 +240,7 @@ impl Found {
         let cpu = Cpu::all_threads();
         let config = &backbone.config.network.sequence().unwrap().encoder;
         let encoder = Encoder::load(&cpu, config, backbone.scope(), Precision::F32).unwrap();
-        let mut work = encoder.workspace(&cpu).unwrap();
+        let mut work = encoder.workspace::<f32>(&cpu).unwrap();
         let mut stages = BTreeMap::new();
         encoder
             .forward_traced(&cpu, batch, &mut work, &mut |stage, values| {

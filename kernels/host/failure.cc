@@ -29,9 +29,7 @@ struct sigaction& previous_of(int signal) {
   return signal == SIGSEGV ? previous_segv : signal == SIGBUS ? previous_bus : previous_ill;
 }
 
-void abandon_current() { current->block->abandon(); }
-
-// Reports the fault, then lets the thread go on in `abandon_current` instead of where it faulted.
+// Reports the fault, then goes on with the scheduler of the block instead of where the thread faulted.
 void on_fault(int signal, siginfo_t* info, void* context) {
   if (!current) {
     sigaction(signal, &previous_of(signal), nullptr);  // not ours: the access repeats and meets the old handler
@@ -52,8 +50,8 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     report(block, current, cuda_illegal_address, "access to %p, outside of every allocation", at);
   }
   greg_t* registers = ((ucontext_t*)context)->uc_mcontext.gregs;
-  registers[REG_RSP] = (registers[REG_RSP] - 256) / 16 * 16 - 8;  // below the red zone, as after a call
-  registers[REG_RIP] = (greg_t)abandon_current;
+  registers[REG_RSP] = (greg_t)block.scheduler;
+  registers[REG_RIP] = (greg_t)rt_host_resume;
 }
 
 void install_handlers() {

@@ -6,8 +6,8 @@
 // The six registers that a callee keeps, then the stack pointer.
 asm(R"(
 .text
-.globl rt_host_switch
-.hidden rt_host_switch
+.globl rt_host_switch, rt_host_resume
+.hidden rt_host_switch, rt_host_resume
 .type rt_host_switch,@function
 rt_host_switch:
   pushq %rbp
@@ -18,6 +18,7 @@ rt_host_switch:
   pushq %r15
   movq %rsp, (%rdi)
   movq %rsi, %rsp
+rt_host_resume:
   popq %r15
   popq %r14
   popq %r13
@@ -31,9 +32,9 @@ rt_host_switch:
 namespace rt_host {
 namespace {
 
-constexpr size_t page = 4096;
+constexpr size_t guard_bytes = 64 << 10;  // wide: a frame of a large array must not step over it
 constexpr size_t stack_bytes = 64 << 10;
-constexpr size_t stride = page + stack_bytes;
+constexpr size_t stride = guard_bytes + stack_bytes;
 
 }  // namespace
 
@@ -51,7 +52,7 @@ void Stacks::reserve(u32 count) {
   }
   base_ = (unsigned char*)mapped;
   count_ = count;
-  for (u32 i = 0; i < count; i++) mprotect(base_ + stride * i, page, PROT_NONE);
+  for (u32 i = 0; i < count; i++) mprotect(base_ + stride * i, guard_bytes, PROT_NONE);
 }
 
 void* Stacks::prepare(u32 i, void (*entry)()) {
@@ -66,7 +67,7 @@ void* Stacks::prepare(u32 i, void (*entry)()) {
 
 bool Stacks::overflowed_at(const void* address) const {
   const unsigned char* p = (const unsigned char*)address;
-  return p >= base_ && p < base_ + stride * count_ && (size_t)(p - base_) % stride < page;
+  return p >= base_ && p < base_ + stride * count_ && (size_t)(p - base_) % stride < guard_bytes;
 }
 
 }  // namespace rt_host

@@ -9,10 +9,12 @@
 
 // Saves the running stack in `*save` and goes on with the stack `to`.
 extern "C" void rt_host_switch(void** save, void* to);
+// The second half of a switch, for a signal handler: an address to go on at, with the stack pointer already set.
+extern "C" void rt_host_resume();
 
 namespace rt_host {
 
-// Stacks of one size, each below an inaccessible page; made on demand and kept.
+// Stacks of one size, each above an inaccessible stretch; made on demand and kept.
 class Stacks {
  public:
   Stacks() = default;
@@ -21,7 +23,7 @@ class Stacks {
   void reserve(u32 count);
   // Prepares stack `i` so that the first switch to it calls `entry`, which never returns.
   void* prepare(u32 i, void (*entry)());
-  // Whether `address` lies in the page that ends one of the stacks.
+  // Whether `address` lies in the stretch that ends one of the stacks.
   bool overflowed_at(const void* address) const;
 
  private:

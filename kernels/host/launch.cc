@@ -51,11 +51,6 @@ void work(const Launch& launch, std::atomic<u64>& next, std::atomic<int>& error)
   give_block(std::move(block));
 }
 
-int refuse(const Launch& launch, const char* cause) {
-  std::fprintf(stderr, "host shim: %s: launch refused: %s\n", launch.kernel.name, cause);
-  return cuda_invalid_value;
-}
-
 u32 number(const char* name, u32 otherwise) {
   const char* value = std::getenv(name);
   return value ? (u32)std::strtoul(value, nullptr, 10) : otherwise;
@@ -69,6 +64,11 @@ Options Options::from_environment() {
   options.late_copies = copy && std::strcmp(copy, "late") == 0;
   options.seed = number("BIOLLMNET_STANDIN_SEED", 0);
   options.threads = number("BIOLLMNET_STANDIN_THREADS", 2);
+  return options;
+}
+
+Options& Options::of_process() {
+  static Options options = from_environment();
   return options;
 }
 
@@ -90,11 +90,18 @@ const Kernel* Kernel::find(const char* name) {
   return kernel;
 }
 
+bool fits(const Kernel& kernel, Index3 grid, Index3 block, size_t shared_bytes) {
+  const char* cause = nullptr;
+  if (grid.count() == 0 || block.count() == 0) cause = "an empty grid or block";
+  if (grid.y > 65535 || grid.z > 65535) cause = "more than 65535 blocks along y or z";
+  if (block.count() > kernel.max_threads) cause = "more threads than RT_KERNEL allows";
+  if (shared_bytes > SharedMemory::limit) cause = "more than 227 KiB of shared memory";
+  if (cause) std::fprintf(stderr, "host shim: %s: launch refused: %s\n", kernel.name, cause);
+  return !cause;
+}
+
 int run(const Launch& launch) {
-  if (launch.grid.count() == 0 || launch.block.count() == 0) return refuse(launch, "an empty grid or block");
-  if (launch.grid.y > 65535 || launch.grid.z > 65535) return refuse(launch, "more than 65535 blocks along y or z");
-  if (launch.block.count() > launch.kernel.max_threads) return refuse(launch, "more threads than RT_KERNEL allows");
-  if (launch.shared_bytes > SharedMemory::limit) return refuse(launch, "more than 227 KiB of shared memory");
+  if (!fits(launch.kernel, launch.grid, launch.block, launch.shared_bytes)) return cuda_invalid_value;
   n_launches++;
   std::atomic<u64> next{0};
   std::atomic<int> error{0};

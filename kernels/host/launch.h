@@ -12,6 +12,8 @@ struct Options {
 
   // BIOLLMNET_STANDIN_COPY=early|late, BIOLLMNET_STANDIN_SEED, BIOLLMNET_STANDIN_THREADS
   static Options from_environment();
+  // Those of the environment, read once; tests may change them.
+  static Options& of_process();
 };
 
 // A kernel as RT_EXPORT lists it.
@@ -36,6 +38,8 @@ struct Launch {
   Options options;
 };
 
+// Whether the device would take such a launch; stderr tells why not.
+bool fits(const Kernel& kernel, Index3 grid, Index3 block, size_t shared_bytes);
 // Runs a grid. 0 or a CUDA error code, in which case stderr tells why.
 int run(const Launch& launch);
 

@@ -46,6 +46,8 @@ impl Memory for Cpu {
     type Buffer<T: Element> = Vec<T>;
     type View<'a, T: Element> = &'a [T];
     type ViewMut<'a, T: Element> = &'a mut [T];
+    type Fetch<T: Element> = Vec<T>;
+    type Recordings = ();
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
         Ok(vec![T::zeroed(); len])
@@ -59,6 +61,12 @@ impl Memory for Cpu {
         same_length("download", host.len(), view.len())?;
         host.copy_from_slice(view);
         Ok(())
+    }
+    fn fetch<T: Element>(&self, view: &[T]) -> Result<Vec<T>> {
+        Ok(view.to_vec())
+    }
+    fn arrived<T: Element>(&self, fetch: Vec<T>) -> Result<Vec<T>> {
+        Ok(fetch)
     }
     fn view<'a, T: Element>(&self, buffer: &'a Vec<T>, range: Range<usize>) -> &'a [T] {
         &buffer[range]

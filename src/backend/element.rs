@@ -1,11 +1,13 @@
 //! Element types.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use bytemuck::Pod;
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// A number that can lie in device memory.
 pub trait Element: Pod + Default + Debug + PartialEq + Send + Sync + 'static {
@@ -24,6 +26,45 @@ impl Element for f64 {
 }
 impl Element for u32 {
     const NAME: &'static str = "u32";
+}
+
+/// A type that the activations of encoders lie in. Ops compute in f32 whatever it is, and round where they write.
+pub trait Activation: Element {
+    /// The nearest value of this type.
+    fn rounded(x: f32) -> Self;
+    /// The numbers in f32, without a copy where they are that.
+    fn widened(values: &[Self]) -> Cow<'_, [f32]>;
+    /// Lets `work` change the numbers in f32, and rounds what it leaves.
+    fn in_f32<R>(values: &mut [Self], work: impl FnOnce(&mut [f32]) -> R) -> R;
+}
+
+impl Activation for f32 {
+    fn rounded(x: f32) -> Self {
+        x
+    }
+    fn widened(values: &[Self]) -> Cow<'_, [f32]> {
+        Cow::Borrowed(values)
+    }
+    fn in_f32<R>(values: &mut [Self], work: impl FnOnce(&mut [f32]) -> R) -> R {
+        work(values)
+    }
+}
+
+impl Activation for f16 {
+    fn rounded(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+    fn widened(values: &[Self]) -> Cow<'_, [f32]> {
+        let mut wide = vec![0.0; values.len()];
+        values.convert_to_f32_slice(&mut wide);
+        Cow::Owned(wide)
+    }
+    fn in_f32<R>(values: &mut [Self], work: impl FnOnce(&mut [f32]) -> R) -> R {
+        let mut wide = Self::widened(values).into_owned();
+        let result = work(&mut wide);
+        values.convert_from_f32_slice(&wide);
+        result
+    }
 }
 
 /// A type that ops compute in: f32, and f64 where a derivation is checked.

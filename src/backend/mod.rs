@@ -12,7 +12,7 @@ mod matrix;
 use std::ops::Range;
 
 pub use cpu::Cpu;
-pub use element::{Element, Real};
+pub use element::{Activation, Element, Real};
 pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};
 
@@ -26,7 +26,16 @@ pub trait Memory: Sized {
     type View<'a, T: Element>: Copy;
     /// Write access to a part of a buffer.
     type ViewMut<'a, T: Element>;
+    /// Numbers on their way to the host.
+    type Fetch<T: Element>: Send + Sync;
+    /// Work that was recorded to be run again, see [`replay`](Self::replay).
+    type Recordings: Default + Send + Sync;
 
+    /// Numbers that a row of `width` takes on this device: `width`, or more where its accesses want whole pieces. What
+    /// pads a row is zero.
+    fn padded(&self, width: usize) -> usize {
+        width
+    }
     /// A buffer of zeros.
     ///
     /// # Errors
@@ -51,6 +60,35 @@ pub trait Memory: Sized {
     /// # Errors
     /// When the lengths differ or the copy fails.
     fn download<T: Element>(&self, view: Self::View<'_, T>, host: &mut [T]) -> Result<()>;
+    /// Begins to copy `view` to the host, and does not wait for it where the device can go on meanwhile.
+    ///
+    /// # Errors
+    /// When the host has no memory left or the copy fails.
+    fn fetch<T: Element>(&self, view: Self::View<'_, T>) -> Result<Self::Fetch<T>>;
+    /// Waits for what [`fetch`](Self::fetch) began.
+    ///
+    /// # Errors
+    /// When the copy, or the work that made the numbers, failed.
+    fn arrived<T: Element>(&self, fetch: Self::Fetch<T>) -> Result<Vec<T>>;
+    /// Whether the launches of a batch of so many rows are worth recording, see [`replay`](Self::replay).
+    fn records_launches(&self, n_rows: usize) -> bool {
+        let _ = n_rows;
+        false
+    }
+    /// Does `work`, which launches the same ops on the same buffers whenever `key` is the same. A device whose launches
+    /// cost time may record them and run the recording from then on. `recordings` are to be dropped when a buffer is.
+    ///
+    /// # Errors
+    /// Those of `work`; what the device reports.
+    fn replay(
+        &self,
+        recordings: &mut Self::Recordings,
+        key: &[usize],
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let _ = (recordings, key);
+        work()
+    }
     /// Read access to `range` of `buffer`.
     fn view<'a, T: Element>(&self, buffer: &'a Self::Buffer<T>, range: Range<usize>) -> Self::View<'a, T>;
     /// Write access to `range` of `buffer`.

@@ -45,7 +45,7 @@ pub trait RecordEncoder: Send + Sync {
     /// Vectors that an item has in the store of this pooling: 1 where it is pooled.
     fn rows(&self, item: &Self::Item<'_>, pooling: Pooling) -> usize;
     /// Encodes `items` into `vectors`, one of each pooling, with [`rows`](Self::rows) rows for each item. Tells
-    /// `progress` of each item's [`Measure::cost`].
+    /// `progress` of each item's [`Measure::cost`]. Returns the items that could not be encoded after all.
     ///
     /// # Errors
     /// Those of the network, and [`Error::Interrupted`](crate::error::Error::Interrupted).
@@ -55,7 +55,7 @@ pub trait RecordEncoder: Send + Sync {
         poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()>;
+    ) -> Result<Vec<(usize, Refusal)>>;
 }
 
 /// The kind of records.

@@ -297,13 +297,16 @@ impl<E: RecordEncoder> Job<'_, E> {
             .iter()
             .map(|&pooling| Vectors::zeros(encoder.dim(pooling), fresh.iter().map(|item| encoder.rows(item, pooling))))
             .collect();
-        self.encoder.encode(&fresh, self.poolings, &mut vectors, progress)?;
+        let failed: FxHashMap<usize, Refusal> =
+            self.encoder.encode(&fresh, self.poolings, &mut vectors, progress)?.into_iter().collect();
         for (writer, vectors) in self.writers.iter_mut().zip(&vectors) {
             for (entry, refusal) in &entries {
-                if let Some(Refusal { status, reason }) = refusal {
+                let slot = slots.get(&entry.digest);
+                let failure = slot.and_then(|slot| failed.get(slot));
+                if let Some(Refusal { status, reason }) = refusal.as_ref().or(failure) {
                     writer.refuse(entry, *status, reason)?;
                 } else {
-                    writer.push(entry, slots.get(&entry.digest).map_or(&[][..], |&slot| vectors.get(slot)))?;
+                    writer.push(entry, slot.map_or(&[][..], |&slot| vectors.get(slot)))?;
                 }
             }
         }

@@ -56,12 +56,12 @@ impl RecordEncoder for WeightFree {
         _poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<Vec<(usize, Refusal)>> {
         for vectors in vectors {
             let values = vectors.values_mut().par_chunks_mut(self.0.dim());
             values.zip(items).for_each(|(vector, sequence)| self.0.encode(sequence, vector));
         }
         progress.advance(items.len() as u64);
-        Ok(())
+        Ok(Vec::new())
     }
 }

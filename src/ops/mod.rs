@@ -12,30 +12,34 @@ pub mod gin_aggregate;
 pub mod layer_norm;
 pub mod linear;
 pub mod pair_loss;
-pub mod rope;
 pub mod segment_mean;
 
 use crate::backend::Memory;
 
-macro_rules! backend {
-    ($($op:path),+ $(,)?) => {
-        /// All ops of one device: what models are written over.
-        pub trait Backend: Memory $(+ $op)+ {}
-        impl<B: Memory $(+ $op)+> Backend for B {}
+macro_rules! ops_of_a_device {
+    ($(#[$doc:meta])* $name:ident: $($op:path),+ $(,)?) => {
+        $(#[$doc])*
+        pub trait $name: Memory $(+ $op)+ {}
+        impl<B: Memory $(+ $op)+> $name for B {}
     };
 }
-backend!(
-    adam::Adam,
+ops_of_a_device!(
+    /// The ops that encoders run on: what the models of sequences and molecules are written over.
+    Backend:
     attention::Attention,
     batch_norm::BatchNorm,
-    bias_activation::BiasActivation,
     embed_tokens::EmbedTokens,
-    gate::Gate,
-    gemm::Gemm,
     gin_aggregate::GinAggregate,
     layer_norm::LayerNorm,
     linear::Linear,
-    pair_loss::PairLoss,
-    rope::Rope,
     segment_mean::SegmentMean,
+);
+ops_of_a_device!(
+    /// The ops that the fusion network is trained by.
+    TrainingBackend:
+    adam::Adam,
+    bias_activation::BiasActivation,
+    gate::Gate,
+    gemm::Gemm,
+    pair_loss::PairLoss,
 );

@@ -6,7 +6,7 @@ use crate::backend::Memory;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::models::fusion::{FusionNetwork, GateShare, Mode, Workspace};
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 
 /// Pairs that are scored together: enough to fill the matrix unit, small enough for the second-level cache.
 ///
@@ -76,7 +76,7 @@ impl Staging {
 }
 
 /// Runs the network over `rows` and hands every batch to `read`, with its number of pairs.
-fn each_batch<B: Backend>(
+fn each_batch<B: TrainingBackend>(
     backend: &B,
     network: &FusionNetwork,
     parameters: &B::Buffer<f32>,
@@ -100,7 +100,7 @@ fn each_batch<B: Backend>(
 ///
 /// # Errors
 /// What the ops report.
-pub fn score<B: Backend>(
+pub fn score<B: TrainingBackend>(
     backend: &B,
     network: &FusionNetwork,
     parameters: &B::Buffer<f32>,
@@ -120,7 +120,7 @@ pub fn score<B: Backend>(
 ///
 /// # Errors
 /// What the ops report.
-pub fn gate_shares<B: Backend>(
+pub fn gate_shares<B: TrainingBackend>(
     backend: &B,
     trained: &Trained,
     data: &Dataset,

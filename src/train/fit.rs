@@ -5,7 +5,7 @@ use super::stop::{Criterion, Stop};
 use super::trainer::{OutputStart, Trained, Training, Watch, train};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 
 /// What is fitted.
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ pub struct Fitted {
 ///
 /// # Errors
 /// What [`train`] reports.
-pub fn fit<B: Backend>(backend: &B, plan: &FitPlan<'_>) -> Result<Fitted> {
+pub fn fit<B: TrainingBackend>(backend: &B, plan: &FitPlan<'_>) -> Result<Fitted> {
     let FitPlan { data, train: rows, inner, config, seed } = *plan;
     let start = if config.stop == Stop::Default { OutputStart::MeanLabel } else { OutputStart::Drawn };
     let training = |rows, epochs, watch| Training { data, rows, config, epochs, seed, start, watch };

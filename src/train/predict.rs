@@ -4,7 +4,7 @@ use super::batch::gate_shares;
 use super::model::Model;
 use crate::data::{Dataset, Task};
 use crate::error::Result;
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 
 /// One prediction of one label.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,7 +26,7 @@ impl Model {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn predict<B: Backend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<Prediction>> {
+    pub fn predict<B: TrainingBackend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<Prediction>> {
         let width = self.config.label_names.len();
         let n = self.members.len() as f64;
         let mut outputs = Vec::with_capacity(self.members.len());
@@ -57,7 +57,7 @@ impl Model {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn scores<B: Backend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f64>> {
+    pub fn scores<B: TrainingBackend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f64>> {
         let outputs: Result<Vec<_>> = self.members.iter().map(|member| member.predict(backend, data, rows)).collect();
         let outputs = outputs?;
         Ok((0..rows.len() * self.config.label_names.len()).map(|i| self.mean_score(&outputs, i)).collect())

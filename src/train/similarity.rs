@@ -5,7 +5,7 @@ use half::f16;
 use crate::backend::{Matrix, MatrixMut};
 use crate::data::Entities;
 use crate::error::Result;
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 use crate::ops::gemm::{Product, gemm};
 use crate::progress::check_interrupt;
 
@@ -62,7 +62,7 @@ impl TrainIndex {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn new<B: Backend>(backend: &B, entities: &Entities, members: &[u32]) -> Result<Self> {
+    pub fn new<B: TrainingBackend>(backend: &B, entities: &Entities, members: &[u32]) -> Result<Self> {
         let mut seen = vec![false; entities.n_groups()];
         let mut distinct = members.to_vec();
         distinct.retain(|&e| !std::mem::replace(&mut seen[entities.group[e as usize] as usize], true));
@@ -91,12 +91,12 @@ impl TrainIndex {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn nearest<B: Backend>(&self, backend: &B, entities: &Entities, members: &[u32]) -> Result<Vec<f32>> {
+    pub fn nearest<B: TrainingBackend>(&self, backend: &B, entities: &Entities, members: &[u32]) -> Result<Vec<f32>> {
         self.nearest_to(backend, &units(entities, members), false)
     }
 
     /// The same for unit vectors; `own` leaves out the cosine of row i to row i.
-    fn nearest_to<B: Backend>(&self, backend: &B, queries: &[f32], own: bool) -> Result<Vec<f32>> {
+    fn nearest_to<B: TrainingBackend>(&self, backend: &B, queries: &[f32], own: bool) -> Result<Vec<f32>> {
         let (dim, n) = (self.dim.max(1), self.len());
         let mut nearest = Vec::with_capacity(queries.len() / dim);
         if n == 0 {

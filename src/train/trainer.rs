@@ -12,7 +12,7 @@ use crate::backend::{Cpu, Matrix, MatrixMut, Memory};
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::models::fusion::{FusionNetwork, Mode, Workspace};
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 use crate::ops::adam::{Moments, adam};
 use crate::ops::pair_loss::{Loss, pair_loss};
 use crate::progress::check_interrupt;
@@ -86,7 +86,7 @@ impl Trained {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn predict<B: Backend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f32>> {
+    pub fn predict<B: TrainingBackend>(&self, backend: &B, data: &Dataset, rows: &[u32]) -> Result<Vec<f32>> {
         let parameters = self.upload(backend)?;
         let mut logits = score(backend, &self.network, &parameters, &self.scale, data, rows)?;
         if self.network.config.task == Task::Regression {
@@ -126,7 +126,7 @@ fn mean_label(data: &Dataset, rows: &[u32]) -> f32 {
 }
 
 /// A training between two epochs.
-pub struct Trainer<'a, B: Backend> {
+pub struct Trainer<'a, B: TrainingBackend> {
     backend: &'a B,
     training: &'a Training<'a>,
     network: FusionNetwork,
@@ -142,7 +142,7 @@ pub struct Trainer<'a, B: Backend> {
     step: u32,
 }
 
-impl<'a, B: Backend> Trainer<'a, B> {
+impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Start values, fitted scales, and all memory that the epochs need.
     ///
     /// # Errors
@@ -225,7 +225,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
 ///
 /// # Errors
 /// When a loss stops being finite, a signal arrives, or an op fails.
-pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained> {
+pub fn train<B: TrainingBackend>(backend: &B, training: &Training<'_>) -> Result<Trained> {
     let mut trainer = Trainer::new(backend, training)?;
     let mut trained = Trained {
         network: trainer.network.clone(),
@@ -259,7 +259,7 @@ pub fn train<B: Backend>(backend: &B, training: &Training<'_>) -> Result<Trained
 }
 
 /// Scores the watched rows, records loss and value, and returns the smoothed value (−∞ while undefined or too early).
-fn observe<B: Backend>(
+fn observe<B: TrainingBackend>(
     backend: &B,
     trained: &mut Trained,
     parameters: &B::Buffer<f32>,

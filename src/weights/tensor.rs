@@ -115,6 +115,23 @@ impl Tensor {
             Values::F32(values) => values.to_vec(),
         }
     }
+    /// The same numbers in half precision: itself where it is stored so.
+    #[must_use]
+    pub fn rounded_to_f16(&self) -> Self {
+        struct Halves(Vec<f16>);
+        impl AsRef<[u8]> for Halves {
+            fn as_ref(&self) -> &[u8] {
+                bytemuck::cast_slice(&self.0)
+            }
+        }
+        let halves: Vec<f16> = match self.values() {
+            Values::F16(_) => return self.clone(),
+            Values::Bf16(values) => values.iter().map(|x| f16::from_f32(x.to_f32())).collect(),
+            Values::F32(values) => values.iter().map(|&x| f16::from_f32(x)).collect(),
+        };
+        let range = 0..halves.len() * Element::F16.size();
+        Self { element: Element::F16, owner: Arc::new(Halves(halves)), range, ..self.clone() }
+    }
     /// Rows `rows` along the first axis, without a copy.
     ///
     /// # Panics
@@ -154,6 +171,9 @@ mod tests {
         let owner: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(bytes);
         let tensor = Tensor::new("h", Element::F16, vec![2], owner.clone(), 0..4).unwrap();
         assert_eq!(tensor.to_f32(), [1.5, -2.0]);
+        assert_eq!(tensor.rounded_to_f16().bytes().as_ptr(), tensor.bytes().as_ptr());
+        let rounded = Tensor::from_f32("w", &[2], vec![1.0 + 1e-4, 70_000.0]).rounded_to_f16();
+        assert_eq!((rounded.element(), rounded.to_f32()), (Element::F16, vec![1.0, f32::INFINITY]));
         for (element, shape, range) in [
             (Element::F16, vec![3], 0..4),
             (Element::F16, vec![2], 0..6),

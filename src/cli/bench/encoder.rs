@@ -210,7 +210,7 @@ impl Ceilings {
         let units = Peak::take();
         let linear_gops = linear_gops(cpu, precision)?;
         let (peak, peak_is) = match (precision, units.int8_gops) {
-            (Precision::F32, _) => (units.f32_gflops, "f32 multiply-adds in registers"),
+            (Precision::F32 | Precision::F16, _) => (units.f32_gflops, "f32 multiply-adds in registers"),
             (Precision::Int8, Some(gops)) => (gops, "VNNI multiply-adds in registers"),
             (Precision::Int8, None) => (linear_gops, "a linear layer of the engine alone"),
         };

@@ -1,8 +1,10 @@
 //! A network of `models` on a device.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::TokenEncoder;
+use super::{TokenEncoder, Wanted};
+use crate::backend::Activation;
 use crate::error::Result;
 use crate::models::encoder::{Encoder, EncoderConfig, Workspace};
 use crate::ops::Backend;
@@ -10,16 +12,22 @@ use crate::ops::linear::Precision;
 use crate::tokens::TokenBatch;
 use crate::weights::Scope;
 
-/// An encoder, the device that it lies on, and the memory that it works in.
-pub struct OnDevice<B: Backend> {
+/// An encoder, the device that it lies on, and the memory that it works in; states lie in `A`.
+pub struct OnDevice<B: Backend, A: Activation = f32> {
     backend: B,
     encoder: Encoder<B>,
-    workspace: Workspace<B>,
-    /// Tokens of the last batch.
-    n_tokens: usize,
+    workspace: Workspace<B, A>,
+    /// What batches wanted that have been begun, the oldest first.
+    begun: VecDeque<Vec<Coming<B, A>>>,
 }
 
-impl<B: Backend> OnDevice<B> {
+/// Numbers on their way to the host.
+enum Coming<B: Backend, A: Activation> {
+    Means(B::Fetch<f32>),
+    States(B::Fetch<A>),
+}
+
+impl<B: Backend, A: Activation> OnDevice<B, A> {
     /// Loads the weights.
     ///
     /// # Errors
@@ -27,28 +35,42 @@ impl<B: Backend> OnDevice<B> {
     pub fn load(backend: B, config: &EncoderConfig, scope: &Scope, precision: Precision) -> Result<Self> {
         let encoder = Encoder::load(&backend, config, scope, precision)?;
         let workspace = encoder.workspace(&backend)?;
-        Ok(Self { backend, encoder, workspace, n_tokens: 0 })
+        Ok(Self { backend, encoder, workspace, begun: VecDeque::new() })
+    }
+
+    fn begin_one(&self, n_tokens: usize, wanted: &Wanted) -> Result<Coming<B, A>> {
+        let Self { backend, encoder, workspace, .. } = self;
+        Ok(match wanted {
+            Wanted::Means(segments) => {
+                let segments: Vec<_> = segments.iter().map(|rows| [rows.start as u32, rows.end as u32]).collect();
+                Coming::Means(encoder.fetch_means(backend, n_tokens, &segments, workspace)?)
+            }
+            Wanted::States(rows) => {
+                let Range { start, end } = *rows;
+                Coming::States(backend.fetch(workspace.states(backend, encoder.config(), start..end).view)?)
+            }
+        })
     }
 }
 
-impl<B: Backend + Send + Sync> TokenEncoder for OnDevice<B> {
+impl<B: Backend + Send + Sync, A: Activation> TokenEncoder for OnDevice<B, A> {
     fn d_model(&self) -> usize {
         self.encoder.config().d_model
     }
     fn workspace_bytes(&self, n_tokens: usize) -> u64 {
-        Workspace::<B>::bytes(self.encoder.config(), n_tokens) as u64
+        Workspace::<B, A>::bytes(&self.backend, self.encoder.config(), n_tokens) as u64
     }
-    fn forward(&mut self, batch: &TokenBatch) -> Result<()> {
-        self.n_tokens = batch.n_tokens();
-        self.encoder.forward(&self.backend, batch, &mut self.workspace)
-    }
-    fn segment_means(&mut self, segments: &[Range<usize>], out: &mut [f32]) -> Result<()> {
-        let segments: Vec<[u32; 2]> = segments.iter().map(|rows| [rows.start as u32, rows.end as u32]).collect();
-        out.copy_from_slice(&self.encoder.means(&self.backend, self.n_tokens, &segments, &self.workspace)?);
+    fn begin(&mut self, batch: &TokenBatch, wanted: &[Wanted]) -> Result<()> {
+        self.encoder.forward(&self.backend, batch, &mut self.workspace)?;
+        let coming = wanted.iter().map(|wanted| self.begin_one(batch.n_tokens(), wanted)).collect::<Result<_>>()?;
+        self.begun.push_back(coming);
         Ok(())
     }
-    fn copy_states(&mut self, tokens: Range<usize>, out: &mut [f32]) -> Result<()> {
-        let states = self.workspace.states(&self.backend, self.encoder.config(), tokens);
-        self.backend.download(states.view, out)
+    fn end(&mut self) -> Result<Vec<Vec<f32>>> {
+        let arrived = |coming| match coming {
+            Coming::Means(fetch) => self.backend.arrived(fetch),
+            Coming::States(fetch) => Ok(A::widened(&self.backend.arrived(fetch)?).into_owned()),
+        };
+        self.begun.pop_front().into_iter().flatten().map(arrived).collect()
     }
 }

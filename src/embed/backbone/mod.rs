@@ -1,5 +1,6 @@
 //! Language models of sequences, as the pipeline sees them: packing, memory, windows, pooling.
 
+mod batches;
 mod device;
 mod open;
 #[cfg(test)]
@@ -8,20 +9,19 @@ mod windows;
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use super::encoder::{Measure, Prepared, ReadAhead, RecordEncoder, RecordKind, Refusal};
 use super::pooling::Pooling;
 use super::store::{Flags, Layout, Status};
 use super::vectors::Vectors;
 use crate::data::EncoderIdentity;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
-use crate::progress::{Progress, check_interrupt};
+use crate::progress::Progress;
 use crate::seq::SequenceRecord;
-use crate::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary, pack};
+use crate::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary};
 pub use device::OnDevice;
 pub use open::Variant;
-use windows::{WindowAverage, windows};
 
 /// Records that are read before the first of them is computed: enough of like length come together.
 const RECORDS_AHEAD: usize = 4096;
@@ -38,21 +38,41 @@ pub trait TokenEncoder: Send + Sync {
     fn d_model(&self) -> usize;
     /// Bytes of work space that a batch of so many tokens takes.
     fn workspace_bytes(&self, n_tokens: usize) -> u64;
-    /// Computes the states of a batch, which the next two read.
+    /// Begins to compute the states of a batch, and of them what is `wanted`.
+    ///
+    /// # Errors
+    /// Those of the ops. When the device has no memory for it ([`Error::is_device_memory`]) the batch is as if it had never
+    /// been asked for.
+    fn begin(&mut self, batch: &TokenBatch, wanted: &[Wanted]) -> Result<()>;
+    /// Waits for the oldest batch that has been begun and not ended: what it wanted, in that order.
     ///
     /// # Errors
     /// Those of the ops.
-    fn forward(&mut self, batch: &TokenBatch) -> Result<()>;
-    /// Averages of the states over ranges of tokens that are not empty: `out` is `[segments, d_model]`.
-    ///
-    /// # Errors
-    /// Those of the ops.
-    fn segment_means(&mut self, segments: &[Range<usize>], out: &mut [f32]) -> Result<()>;
-    /// Copies the states of a range of tokens: `out` is `[tokens, d_model]`.
-    ///
-    /// # Errors
-    /// Those of the ops.
-    fn copy_states(&mut self, tokens: Range<usize>, out: &mut [f32]) -> Result<()>;
+    fn end(&mut self) -> Result<Vec<Vec<f32>>>;
+}
+
+impl<N: TokenEncoder + ?Sized> TokenEncoder for Box<N> {
+    fn d_model(&self) -> usize {
+        (**self).d_model()
+    }
+    fn workspace_bytes(&self, n_tokens: usize) -> u64 {
+        (**self).workspace_bytes(n_tokens)
+    }
+    fn begin(&mut self, batch: &TokenBatch, wanted: &[Wanted]) -> Result<()> {
+        (**self).begin(batch, wanted)
+    }
+    fn end(&mut self) -> Result<Vec<Vec<f32>>> {
+        (**self).end()
+    }
+}
+
+/// What of the states of a batch is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Averages over ranges of tokens that are not empty, `[segments, d_model]`.
+    Means(Vec<Range<usize>>),
+    /// The states of a range of tokens, `[tokens, d_model]`.
+    States(Range<usize>),
 }
 
 /// What is known of a backbone beside its network.
@@ -111,36 +131,6 @@ impl<N: TokenEncoder> BackboneEncoder<N> {
     fn waiting_bytes(&self, poolings: &[Pooling], windowed: bool) -> u64 {
         let kept = poolings.iter().filter(|pooling| pooling.layout() == Layout::PerResidue).count();
         (kept + usize::from(windowed)) as u64 * 4 * self.network.d_model() as u64
-    }
-
-    /// Fills `batch` with the tokens of `pieces`.
-    fn tokenise(&self, items: &[&[u8]], pieces: &[&Piece], batch: &mut TokenBatch) {
-        batch.clear();
-        let mut ids = Vec::new();
-        for piece in pieces {
-            ids.clear();
-            self.vocabulary.encode_into(&items[piece.item][piece.residues.clone()], &mut ids);
-            batch.push(&ids);
-        }
-    }
-}
-
-/// What is computed as one sequence: all residues of an item, or one window of them.
-#[derive(Debug)]
-struct Piece {
-    item: usize,
-    residues: Range<usize>,
-    windowed: bool,
-    /// What it adds to the progress.
-    cost: u64,
-}
-
-/// Tokens of a piece that stands at `rows` of a batch, by pooling.
-fn segment(pooling: Pooling, rows: &Range<usize>) -> Range<usize> {
-    match pooling {
-        Pooling::Cls => rows.start..rows.start + 1,
-        Pooling::MeanWithSpecial => rows.clone(),
-        _ => rows.start + 1..rows.end - 1,
     }
 }
 
@@ -217,74 +207,9 @@ impl<N: TokenEncoder> RecordEncoder for BackboneEncoder<N> {
         poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()> {
-        let pieces = cut(items, self.options.window);
-        let lengths: Vec<usize> = pieces.iter().map(|piece| piece.residues.len() + SPECIAL_TOKENS).collect();
-        let mut averages: FxHashMap<usize, WindowAverage> = FxHashMap::default();
-        let mut batch = TokenBatch::default();
-        for part in pack(&lengths, self.options.max_tokens) {
-            check_interrupt()?;
-            let part: Vec<&Piece> = part.into_iter().map(|i| &pieces[i]).collect();
-            self.tokenise(items, &part, &mut batch);
-            self.network.forward(&batch)?;
-            let placed: Vec<(&Piece, Range<usize>)> = part.iter().copied().zip(batch.sequences()).collect();
-            let (windows, whole): (Vec<_>, Vec<_>) = placed.into_iter().partition(|(piece, _)| piece.windowed);
-            for (&pooling, vectors) in poolings.iter().zip(vectors.iter_mut()) {
-                self.pool(&whole, pooling, vectors)?;
-            }
-            for (piece, rows) in windows {
-                let (item, d_model) = (piece.item, self.network.d_model());
-                let average = averages.entry(item).or_insert_with(|| WindowAverage::new(items[item].len(), d_model));
-                let mut states = vec![0.0; rows.len() * d_model];
-                self.network.copy_states(rows, &mut states)?;
-                average.add(&piece.residues, &states);
-                if piece.residues.end == items[item].len()
-                    && let Some(average) = averages.remove(&item)
-                {
-                    let average = average.finish();
-                    for (&pooling, vectors) in poolings.iter().zip(vectors.iter_mut()) {
-                        average.pool(pooling, vectors.get_mut(item));
-                    }
-                }
-            }
-            progress.advance(part.iter().map(|piece| piece.cost).sum());
-        }
-        Ok(())
+    ) -> Result<Vec<(usize, Refusal)>> {
+        let BackboneOptions { max_tokens, window, .. } = &mut self.options;
+        let (network, vocabulary) = (&mut self.network, &self.vocabulary);
+        batches::encode(network, vocabulary, max_tokens, *window, items, (poolings, vectors), progress)
     }
-}
-
-impl<N: TokenEncoder> BackboneEncoder<N> {
-    /// Pools sequences that were computed whole.
-    fn pool(&mut self, whole: &[(&Piece, Range<usize>)], pooling: Pooling, vectors: &mut Vectors) -> Result<()> {
-        if pooling.layout() == Layout::PerResidue {
-            for (piece, rows) in whole {
-                self.network.copy_states(segment(pooling, rows), vectors.get_mut(piece.item))?;
-            }
-            return Ok(());
-        }
-        let segments: Vec<_> = whole.iter().map(|(_, rows)| segment(pooling, rows)).collect();
-        let d_model = self.network.d_model();
-        let mut means = vec![0.0; segments.len() * d_model];
-        self.network.segment_means(&segments, &mut means)?;
-        for ((piece, _), mean) in whole.iter().zip(means.chunks_exact(d_model)) {
-            vectors.get_mut(piece.item).copy_from_slice(mean);
-        }
-        Ok(())
-    }
-}
-
-/// The pieces of all items. Those of one item stand in order and are of one length, so that they are computed in order.
-fn cut(items: &[&[u8]], window: Option<usize>) -> Vec<Piece> {
-    let mut pieces = Vec::with_capacity(items.len());
-    for (item, letters) in items.iter().enumerate() {
-        let width = window.unwrap_or(usize::MAX);
-        let mut done = 0;
-        for residues in windows(letters.len(), width) {
-            let special = if done == 0 { SPECIAL_TOKENS } else { 0 };
-            let cost = (residues.end - done + special) as u64;
-            done = residues.end;
-            pieces.push(Piece { item, residues, windowed: letters.len() > width, cost });
-        }
-    }
-    pieces
 }

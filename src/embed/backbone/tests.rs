@@ -1,5 +1,6 @@
 //! The whole way from FASTA to stores over a network that can be computed by hand.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -13,16 +14,34 @@ use crate::embed::Store;
 use crate::embed::export::{ExportFormat, export_residues};
 use crate::embed::pipeline::{EmbedOptions, Embedded, Filled, LongSequences, UnknownLetters, embed};
 use crate::embed::store::{Dtype, ResidueStore};
+use crate::error::Error;
 use crate::progress::Silent;
 
 const WIDTH: usize = 3;
 
 /// Of a sequence of ids `t₀ … tₙ₋₁`: state `i` is `[tᵢ, i, Σt / n]`, so that it depends on the letter, on its place, and
-/// on the whole sequence. It notes the tokens of each batch.
-#[derive(Default)]
+/// on the whole sequence. It notes the tokens of each batch, and has memory for so many.
 struct Fake {
-    states: Vec<f32>,
+    results: VecDeque<Vec<Vec<f32>>>,
     batches: Arc<Mutex<Vec<usize>>>,
+    room: usize,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { results: VecDeque::new(), batches: Arc::default(), room: usize::MAX }
+    }
+}
+
+impl Fake {
+    fn states(batch: &TokenBatch) -> Vec<f32> {
+        let of = |rows: Range<usize>| {
+            let ids = &batch.ids()[rows];
+            let mean = ids.iter().map(|&id| id as f32).sum::<f32>() / ids.len() as f32;
+            ids.iter().enumerate().flat_map(move |(i, &id)| [id as f32, i as f32, mean])
+        };
+        batch.sequences().flat_map(of).collect()
+    }
 }
 
 impl TokenEncoder for Fake {
@@ -32,30 +51,24 @@ impl TokenEncoder for Fake {
     fn workspace_bytes(&self, n_tokens: usize) -> u64 {
         1000 * n_tokens as u64
     }
-    fn forward(&mut self, batch: &TokenBatch) -> Result<()> {
+    fn begin(&mut self, batch: &TokenBatch, wanted: &[Wanted]) -> Result<()> {
+        if batch.n_tokens() > self.room {
+            return Err(Error::DeviceMemory { device: "fake".into(), bytes: 1000 * batch.n_tokens() });
+        }
         self.batches.lock().unwrap().push(batch.n_tokens());
-        self.states.clear();
-        for rows in batch.sequences() {
-            let ids = &batch.ids()[rows];
-            let mean = ids.iter().map(|&id| id as f32).sum::<f32>() / ids.len() as f32;
-            for (i, &id) in ids.iter().enumerate() {
-                self.states.extend([id as f32, i as f32, mean]);
-            }
-        }
+        let states = Self::states(batch);
+        let mean = |segment: &Range<usize>, k: usize| {
+            segment.clone().map(|row| states[row * WIDTH + k]).sum::<f32>() / segment.len() as f32
+        };
+        let result = |wanted: &Wanted| match wanted {
+            Wanted::Means(segments) => segments.iter().flat_map(|s| (0..WIDTH).map(move |k| mean(s, k))).collect(),
+            Wanted::States(rows) => states[rows.start * WIDTH..rows.end * WIDTH].to_vec(),
+        };
+        self.results.push_back(wanted.iter().map(result).collect());
         Ok(())
     }
-    fn segment_means(&mut self, segments: &[Range<usize>], out: &mut [f32]) -> Result<()> {
-        for (segment, out) in segments.iter().zip(out.chunks_exact_mut(WIDTH)) {
-            for (k, out) in out.iter_mut().enumerate() {
-                let sum: f32 = segment.clone().map(|row| self.states[row * WIDTH + k]).sum();
-                *out = sum / segment.len() as f32;
-            }
-        }
-        Ok(())
-    }
-    fn copy_states(&mut self, tokens: Range<usize>, out: &mut [f32]) -> Result<()> {
-        out.copy_from_slice(&self.states[tokens.start * WIDTH..tokens.end * WIDTH]);
-        Ok(())
+    fn end(&mut self) -> Result<Vec<Vec<f32>>> {
+        Ok(self.results.pop_front().unwrap())
     }
 }
 
@@ -230,6 +243,50 @@ fn the_budget_is_kept_and_too_large_is_a_row() {
     // A budget that does not fit is made to fit.
     let small = backbone("rinalmo", BackboneOptions { max_tokens: 4096, max_memory: 600_000, window: None });
     assert_eq!(small.options.max_tokens, 512);
+}
+
+#[test]
+fn a_device_without_memory_gets_half_and_no_row_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    // Tokens 6, 4, 5, 14, 3; c is also the sequence of f.
+    let fasta = ">a\nACGU\n>b\nAC\n>c\nACG\n>d\nACGUACGUACGU\n>e\nA\n>f\nACG\n";
+    let network = Fake { room: 10, ..Fake::default() };
+    let batches = Arc::clone(&network.batches);
+    let vocabulary = Vocabulary::by_name("rinalmo").unwrap();
+    let encoder = BackboneEncoder::new(network, vocabulary, card(), roomy(100));
+    run(folder.path(), fasta, encoder, &ALL[..1], OPTIONS).unwrap();
+    // 32 tokens do not fit, nor do the 14 of d alone, nor 6 + 5 + 4 of the budget of 16 that came of it.
+    assert_eq!(*batches.lock().unwrap(), [6, 5, 7]);
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let found: Vec<_> = store.records().map(|r| (r.id, r.status.name(), r.row)).collect();
+    let expected = [
+        ("a", "ok", Some(0)),
+        ("b", "ok", Some(1)),
+        ("c", "ok", Some(2)),
+        ("d", "too-large", None),
+        ("e", "ok", Some(3)),
+        ("f", "ok", Some(2)),
+    ];
+    assert_eq!(found, expected);
+    let rejects = fs::read_to_string(folder.path().join("store/rejects.tsv")).unwrap();
+    assert!(rejects.contains("12 letters: fake has no memory left for 14000 bytes"), "{rejects}");
+    let roomy_folder = tempfile::tempdir().unwrap();
+    run(roomy_folder.path(), fasta, backbone("rinalmo", roomy(100)), &ALL[..1], OPTIONS).unwrap();
+    let others = rows(&roomy_folder.path().join("store"));
+    assert_eq!(rows(&folder.path().join("store")), [&others[..3], &others[4..]].concat());
+}
+
+#[test]
+fn a_window_without_memory_refuses_its_sequence_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Fake { room: 5, ..Fake::default() };
+    let options = BackboneOptions { window: Some(4), ..roomy(64) };
+    let encoder = BackboneEncoder::new(network, Vocabulary::by_name("rinalmo").unwrap(), card(), options);
+    let averaged = EmbedOptions { max_length: Some(4), long: LongSequences::Window, ..OPTIONS };
+    run(folder.path(), ">long\nACGUACGU\n>short\nACG\n", encoder, &ALL[..1], averaged).unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let found: Vec<_> = store.records().map(|r| r.status.name()).collect();
+    assert_eq!(found, ["too-large", "ok"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::MoleculeEncoder;
 use crate::data::EncoderIdentity;
+use crate::embed::encoder::Refusal;
 use crate::embed::pooling::Pooling;
 use crate::embed::vectors::Vectors;
 use crate::error::Result;
@@ -30,12 +31,12 @@ impl MoleculeEncoder for Ecfp {
         _poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<Vec<(usize, Refusal)>> {
         for vectors in vectors {
             let values = vectors.values_mut().par_chunks_mut(Self::dim(*self));
             values.zip(molecules).for_each(|(vector, molecule)| Self::encode(*self, molecule, vector));
         }
         progress.advance(molecules.len() as u64);
-        Ok(())
+        Ok(Vec::new())
     }
 }

@@ -25,7 +25,7 @@ pub trait MoleculeEncoder: Send + Sync {
     /// Why this molecule cannot be encoded, where that is so.
     fn refusal(&self, molecule: &Molecule) -> Option<String>;
     /// Encodes `molecules` into `vectors`, one of each pooling: a row for each, and for each atom where it is not
-    /// pooled. Tells `progress` of each molecule.
+    /// pooled. Tells `progress` of each molecule. Returns the molecules that could not be encoded after all.
     ///
     /// # Errors
     /// Those of the network, and [`Error::Interrupted`](crate::error::Error::Interrupted).
@@ -35,7 +35,7 @@ pub trait MoleculeEncoder: Send + Sync {
         poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()>;
+    ) -> Result<Vec<(usize, Refusal)>>;
 }
 
 /// An encoder of molecules that come as SMILES.
@@ -95,7 +95,7 @@ impl<M: MoleculeEncoder> RecordEncoder for Molecules<M> {
         poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<Vec<(usize, Refusal)>> {
         self.0.encode(molecules, poolings, vectors, progress)
     }
 }
@@ -133,7 +133,7 @@ mod tests {
             poolings: &[Pooling],
             vectors: &mut [Vectors],
             _progress: &dyn Progress,
-        ) -> Result<()> {
+        ) -> Result<Vec<(usize, Refusal)>> {
             for (pooling, vectors) in poolings.iter().zip(vectors) {
                 for (molecule, out) in molecules.iter().zip(vectors.iter_mut()) {
                     for (i, atom) in molecule.atoms.iter().enumerate() {
@@ -141,7 +141,7 @@ mod tests {
                     }
                 }
             }
-            Ok(())
+            Ok(Vec::new())
         }
     }
 

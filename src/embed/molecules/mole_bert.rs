@@ -1,10 +1,14 @@
 //! Mole-BERT as the pipeline sees it: packing, readouts, codes.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use super::MoleculeEncoder;
 use crate::data::EncoderIdentity;
+use crate::backend::Activation;
+use crate::embed::encoder::Refusal;
 use crate::embed::pooling::Pooling;
+use crate::embed::store::Status;
 use crate::embed::vectors::Vectors;
 use crate::error::{Error, Result};
 use crate::models::backbone::{Backbone, Network};
@@ -21,18 +25,18 @@ const WITH_CODES: [Pooling; 5] = [Pooling::Mean, Pooling::Sum, Pooling::Max, Poo
 
 /// A graph network of molecules on a device. Where the folder has the codebook of the atom tokenizer there are codes
 /// too, and a vector per atom then ends with the atom's code.
-pub struct MoleBert<B: Backend> {
+pub struct MoleBert<B: Backend, A: Activation = f32> {
     backend: B,
     network: Gin<B>,
     codebook: Option<Codebook>,
-    workspace: GinWorkspace<B>,
+    workspace: GinWorkspace<B, A>,
     /// Atoms that are computed together; a larger molecule is computed alone.
     max_atoms: usize,
     name: String,
     digest: String,
 }
 
-impl<B: Backend> MoleBert<B> {
+impl<B: Backend, A: Activation> MoleBert<B, A> {
     /// Loads the network of an opened backbone.
     ///
     /// # Errors
@@ -94,7 +98,7 @@ impl<B: Backend> MoleBert<B> {
     }
 }
 
-impl<B: Backend + Send + Sync> MoleculeEncoder for MoleBert<B> {
+impl<B: Backend + Send + Sync, A: Activation> MoleculeEncoder for MoleBert<B, A> {
     fn poolings(&self) -> &[Pooling] {
         if self.codebook.is_some() { &WITH_CODES } else { &READOUTS }
     }
@@ -118,13 +122,31 @@ impl<B: Backend + Send + Sync> MoleculeEncoder for MoleBert<B> {
         poolings: &[Pooling],
         vectors: &mut [Vectors],
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<Vec<(usize, Refusal)>> {
         let sizes: Vec<usize> = molecules.iter().map(|molecule| molecule.atoms.len()).collect();
         let d_model = self.network.config().d_model;
-        for part in pack(&sizes, self.max_atoms) {
+        let mut refused = Vec::new();
+        let mut parts = VecDeque::from(pack(&sizes, self.max_atoms));
+        while let Some(part) = parts.pop_front() {
             check_interrupt()?;
             let batch = MoleculeBatch::new(part.iter().map(|&i| &molecules[i]))?;
-            let states = self.states(&batch)?;
+            let states = match self.states(&batch) {
+                Err(memory) if memory.is_device_memory() => {
+                    if let [alone] = part[..] {
+                        let reason = format!("{} atoms: {memory}; choose another device", sizes[alone]);
+                        refused.push((alone, Refusal { status: Status::TooLarge, reason }));
+                        progress.advance(1);
+                    } else {
+                        // The same again in halves, and no later batch as large.
+                        self.max_atoms = batch.n_atoms() / 2;
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.push_front(second.to_vec());
+                        parts.push_front(first.to_vec());
+                    }
+                    continue;
+                }
+                states => states?,
+            };
             for (&i, atoms) in part.iter().zip(batch.molecules()) {
                 let states = &states[atoms.start * d_model..atoms.end * d_model];
                 for (&pooling, vectors) in poolings.iter().zip(vectors.iter_mut()) {
@@ -133,6 +155,6 @@ impl<B: Backend + Send + Sync> MoleculeEncoder for MoleBert<B> {
             }
             progress.advance(part.len() as u64);
         }
-        Ok(())
+        Ok(refused)
     }
 }

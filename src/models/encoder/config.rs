@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::ops::attention::Heads;
 
 /// Sizes and switches of an encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,12 @@ impl EncoderConfig {
     #[must_use]
     pub fn d_head(&self) -> usize {
         self.d_model / self.n_heads.max(1)
+    }
+
+    /// How a state is cut into heads.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        Heads { n_heads: self.n_heads, d_head: self.d_head() }
     }
 
     /// True to itself: sizes above zero, heads that divide the width into even parts.

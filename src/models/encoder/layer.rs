@@ -3,13 +3,12 @@
 use super::config::{AttentionResidual, EncoderConfig, FeedForward};
 use super::trace::{Stage, Trace};
 use super::workspace::Workspace;
-use crate::backend::{Matrix, MatrixMut};
+use crate::backend::{Activation, Matrix, MatrixMut};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::attention::attention;
 use crate::ops::layer_norm::layer_norm;
-use crate::ops::linear::{Epilogue, LinearTensors, Precision, linear};
-use crate::ops::rope::{Angles, rope};
+use crate::ops::linear::{Epilogue, LinearTensors, LinearWeights, Precision, Rotation, linear, linear_rope};
 use crate::weights::Scope;
 
 /// Weight and bias of a layer norm, `[d_model]`.
@@ -24,28 +23,16 @@ impl<B: Backend> Norm<B> {
         Ok(Self { weight: part("weight")?, bias: part("bias")? })
     }
 
-    pub(super) fn apply(
+    pub(super) fn apply<A: Activation>(
         &self,
         backend: &B,
         config: &EncoderConfig,
-        x: Matrix<'_, B, f32>,
-        y: MatrixMut<'_, B, f32>,
+        x: Matrix<'_, B, A>,
+        y: MatrixMut<'_, B, A>,
     ) -> Result<()> {
         let weight = Matrix::of(backend, &self.weight, 1, config.d_model);
         layer_norm(backend, x, weight, Matrix::of(backend, &self.bias, 1, config.d_model), config.layer_norm_eps, y)
     }
-}
-
-fn read<'a, B: Backend>(backend: &B, buffer: &'a B::Buffer<f32>, rows: usize, cols: usize) -> Matrix<'a, B, f32> {
-    Matrix::of(backend, buffer, rows, cols)
-}
-fn write<'a, B: Backend>(
-    backend: &B,
-    buffer: &'a mut B::Buffer<f32>,
-    rows: usize,
-    cols: usize,
-) -> MatrixMut<'a, B, f32> {
-    MatrixMut::of(backend, buffer, rows, cols)
 }
 
 /// The weights of one block.
@@ -106,87 +93,58 @@ impl<B: Backend> Layer<B> {
     }
 
     /// `state` through this block.
-    pub(super) fn forward(
+    pub(super) fn forward<A: Activation>(
         &self,
         backend: &B,
         config: &EncoderConfig,
         index: usize,
-        (n_tokens, n_sequences): (usize, usize),
-        work: &mut Workspace<B>,
-        trace: &mut Trace<'_, B>,
+        work: &mut Workspace<B, A>,
+        trace: &mut Trace<'_, B, A>,
     ) -> Result<()> {
-        let Workspace { inputs, state, normed, wide, rotary, .. } = work;
-        let (d, d_head) = (config.d_model, config.d_head());
-        let mut show = |name, buffer: &B::Buffer<f32>, width| {
-            trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n_tokens, width))
+        let Workspace { n_rows: n, inputs, state, normed, wide, exchanged, rotary, .. } = work;
+        let (n, d, d_head) = (*n, config.d_model, config.d_head());
+        let mut show = |name, buffer: &B::Buffer<A>, width| {
+            trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n, width))
         };
 
-        self.attention_norm.apply(
-            backend,
-            config,
-            read(backend, state, n_tokens, d),
-            write(backend, normed, n_tokens, d),
-        )?;
+        let normed_rows = MatrixMut::of(backend, normed, n, d);
+        self.attention_norm.apply(backend, config, Matrix::of(backend, state, n, d), normed_rows)?;
         show("attention_norm", normed, d)?;
-        linear(
-            backend,
-            read(backend, normed, n_tokens, d),
-            &self.qkv,
-            Epilogue::Store,
-            write(backend, wide, n_tokens, 3 * d),
-        )?;
-        let angles = Angles {
+        let rotation = Rotation {
+            positions: Matrix::of(backend, &inputs.positions, n, 1),
             cos: Matrix::of(backend, &rotary.cos, rotary.n_positions, d_head / 2),
             sin: Matrix::of(backend, &rotary.sin, rotary.n_positions, d_head / 2),
+            scale: 1.0 / (d_head as f32).sqrt(),
         };
-        let positions = Matrix::of(backend, &inputs.positions, n_tokens, 1);
-        let scale = 1.0 / (d_head as f32).sqrt();
-        rope(backend, positions, angles, config.n_heads, scale, write(backend, wide, n_tokens, 3 * d))?;
+        let qkv = MatrixMut::of(backend, wide, n, 3 * d);
+        linear_rope(backend, Matrix::of(backend, normed, n, d), &self.qkv, rotation, qkv)?;
         show("qkv", wide, 3 * d)?;
 
         // The result of the heads goes where nobody reads any more: what the residual is taken from stays.
         if config.attention_residual == AttentionResidual::Normalised {
             std::mem::swap(state, normed);
+            *exchanged = !*exchanged;
         }
-        let cu_seqlens = Matrix::of(backend, &inputs.cu_seqlens, n_sequences + 1, 1);
-        attention(
-            backend,
-            read(backend, wide, n_tokens, 3 * d),
-            cu_seqlens,
-            config.n_heads,
-            write(backend, normed, n_tokens, d),
-        )?;
+        let heads = MatrixMut::of(backend, normed, n, d);
+        attention(backend, Matrix::of(backend, wide, n, 3 * d), &inputs.sequences, config.heads(), heads)?;
         show("attention", normed, d)?;
-        linear(
-            backend,
-            read(backend, normed, n_tokens, d),
-            &self.output,
-            Epilogue::Add,
-            write(backend, state, n_tokens, d),
-        )?;
+        let sum = MatrixMut::of(backend, state, n, d);
+        linear(backend, Matrix::of(backend, normed, n, d), &self.output, Epilogue::Add, sum)?;
         show("attention_residual", state, d)?;
 
-        self.ffn_norm.apply(backend, config, read(backend, state, n_tokens, d), write(backend, normed, n_tokens, d))?;
+        let normed_rows = MatrixMut::of(backend, normed, n, d);
+        self.ffn_norm.apply(backend, config, Matrix::of(backend, state, n, d), normed_rows)?;
         show("ffn_norm", normed, d)?;
         let activation = match config.feed_forward {
             FeedForward::Gelu => Epilogue::Gelu,
             FeedForward::SwiGlu => Epilogue::SwiGlu,
         };
-        linear(
-            backend,
-            read(backend, normed, n_tokens, d),
-            &self.up,
-            activation,
-            write(backend, wide, n_tokens, config.d_ff),
-        )?;
-        show("inner", wide, config.d_ff)?;
-        linear(
-            backend,
-            read(backend, wide, n_tokens, config.d_ff),
-            &self.down,
-            Epilogue::Add,
-            write(backend, state, n_tokens, d),
-        )?;
+        let d_ff = self.up.d_out();
+        let inner = MatrixMut::of(backend, wide, n, d_ff);
+        linear(backend, Matrix::of(backend, normed, n, d), &self.up, activation, inner)?;
+        show("inner", wide, d_ff)?;
+        let sum = MatrixMut::of(backend, state, n, d);
+        linear(backend, Matrix::of(backend, wide, n, d_ff), &self.down, Epilogue::Add, sum)?;
         show("output", state, d)
     }
 }

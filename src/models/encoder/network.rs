@@ -1,11 +1,11 @@
 //! The whole encoder: token ids to states.
 
-use super::config::EncoderConfig;
+use super::config::{AttentionResidual, EncoderConfig};
 use super::layer::{Layer, Norm};
 use super::rotary::frequencies;
 use super::trace::{Stage, Trace};
 use super::workspace::Workspace;
-use crate::backend::{Matrix, MatrixMut};
+use crate::backend::{Activation, Matrix, MatrixMut};
 use crate::error::{Error, Result};
 use crate::ops::Backend;
 use crate::ops::embed_tokens::embed_tokens;
@@ -32,6 +32,13 @@ impl<B: Backend> Encoder<B> {
     /// When a tensor is absent or of another shape; what the device reports.
     pub fn load(backend: &B, config: &EncoderConfig, scope: &Scope, precision: Precision) -> Result<Self> {
         config.check()?;
+        backend.check_heads(config.heads())?;
+        if backend.padded(config.d_model) != config.d_model {
+            return Err(Error::data(
+                format!("encoder configuration: this device has no rows of d_model {}", config.d_model),
+                "choose --device cpu",
+            ));
+        }
         let table = scope.take("embed_tokens.weight", &[config.vocab_size, config.d_model])?;
         let stored = scope.take_optional("inv_freq", &[config.d_head() / 2])?;
         Ok(Self {
@@ -55,7 +62,7 @@ impl<B: Backend> Encoder<B> {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn workspace(&self, backend: &B) -> Result<Workspace<B>> {
+    pub fn workspace<A: Activation>(&self, backend: &B) -> Result<Workspace<B, A>> {
         Workspace::new(backend)
     }
 
@@ -63,30 +70,53 @@ impl<B: Backend> Encoder<B> {
     ///
     /// # Errors
     /// When an id is no row of the embedding table; what the device reports.
-    pub fn forward(&self, backend: &B, batch: &TokenBatch, work: &mut Workspace<B>) -> Result<()> {
-        self.forward_traced(backend, batch, work, &mut |_, _| Ok(()))
+    pub fn forward<A: Activation>(&self, backend: &B, batch: &TokenBatch, work: &mut Workspace<B, A>) -> Result<()> {
+        self.admit(backend, batch, work)?;
+        let mut recordings = std::mem::take(&mut work.recordings);
+        let [a, b, c] = B::launches(&work.inputs.sequences);
+        let key = [work.n_rows, a, b, c];
+        let done = backend.replay(&mut recordings, &key, || self.run(backend, work, &mut |_, _| Ok(())));
+        work.recordings = recordings;
+        let exchanges = self.config.attention_residual == AttentionResidual::Normalised;
+        work.settle(exchanges && !self.config.n_layers.is_multiple_of(2));
+        done
     }
 
     /// [`forward`](Self::forward) that shows every intermediate result.
     ///
     /// # Errors
     /// As above, and what `trace` returns.
-    pub fn forward_traced(
+    pub fn forward_traced<A: Activation>(
         &self,
         backend: &B,
         batch: &TokenBatch,
-        work: &mut Workspace<B>,
-        trace: &mut Trace<'_, B>,
+        work: &mut Workspace<B, A>,
+        trace: &mut Trace<'_, B, A>,
     ) -> Result<()> {
-        let Self { config, .. } = self;
+        self.admit(backend, batch, work)?;
+        self.run(backend, work, trace)
+    }
+
+    fn admit<A: Activation>(&self, backend: &B, batch: &TokenBatch, work: &mut Workspace<B, A>) -> Result<()> {
+        let config = &self.config;
         if let Some(id) = batch.ids().iter().find(|&&id| id as usize >= config.vocab_size) {
             return Err(Error::data(
                 format!("token id {id} is outside the encoder's vocabulary of {}", config.vocab_size),
                 "use the vocabulary that belongs to these weights",
             ));
         }
-        let (n, d) = (batch.n_tokens(), config.d_model);
-        work.admit(backend, config, &self.frequencies, batch)?;
+        work.admit(backend, config, &self.frequencies, batch)
+    }
+
+    /// The ops of a pass over the batch that was taken in.
+    fn run<A: Activation>(
+        &self,
+        backend: &B,
+        work: &mut Workspace<B, A>,
+        trace: &mut Trace<'_, B, A>,
+    ) -> Result<()> {
+        let Self { config, .. } = self;
+        let (n, d) = (work.n_rows, config.d_model);
         embed_tokens(
             backend,
             Matrix::of(backend, &work.inputs.ids, n, 1),
@@ -96,31 +126,46 @@ impl<B: Backend> Encoder<B> {
         )?;
         trace(Stage { layer: None, name: "embedding" }, Matrix::of(backend, &work.state, n, d))?;
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.forward(backend, config, index, (n, batch.n_sequences()), work, trace)?;
+            layer.forward(backend, config, index, work, trace)?;
         }
         let Workspace { state, normed, .. } = work;
-        self.final_norm.apply(
-            backend,
-            config,
-            Matrix::of(backend, state, n, d),
-            MatrixMut::of(backend, normed, n, d),
-        )?;
+        let states = Matrix::of(backend, state, n, d);
+        self.final_norm.apply(backend, config, states, MatrixMut::of(backend, normed, n, d))?;
         trace(Stage { layer: None, name: "final_norm" }, Matrix::of(backend, normed, n, d))
     }
 
-    /// Means of the final states over ranges of tokens (first, and after the last), `[segments.len(), d_model]`.
+    /// Means of the final states over ranges of tokens (first, and after the last), on their way to the host:
+    /// `[segments.len(), d_model]`.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn means(&self, backend: &B, n_tokens: usize, segments: &[[u32; 2]], work: &Workspace<B>) -> Result<Vec<f32>> {
+    pub fn fetch_means<A: Activation>(
+        &self,
+        backend: &B,
+        n_tokens: usize,
+        segments: &[[u32; 2]],
+        work: &Workspace<B, A>,
+    ) -> Result<B::Fetch<f32>> {
         let d = self.config.d_model;
         let flat = backend.uploaded(segments.as_flattened())?;
         let mut means = backend.zeros(segments.len() * d)?;
         let segment_rows = Matrix::of(backend, &flat, segments.len(), 2);
         let hidden = work.hidden(backend, &self.config, n_tokens);
         segment_mean(backend, hidden, segment_rows, MatrixMut::of(backend, &mut means, segments.len(), d))?;
-        let mut host = vec![0.0; segments.len() * d];
-        backend.download(backend.view(&means, 0..host.len()), &mut host)?;
-        Ok(host)
+        backend.fetch(backend.view(&means, 0..segments.len() * d))
+    }
+
+    /// The same, waited for.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn means<A: Activation>(
+        &self,
+        backend: &B,
+        n_tokens: usize,
+        segments: &[[u32; 2]],
+        work: &Workspace<B, A>,
+    ) -> Result<Vec<f32>> {
+        backend.arrived(self.fetch_means(backend, n_tokens, segments, work)?)
     }
 }

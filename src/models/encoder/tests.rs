@@ -75,7 +75,7 @@ fn scope(config: &EncoderConfig, folder: &Path) -> Scope {
 }
 
 fn states(encoder: &Encoder<Cpu>, backend: Cpu, batch: &TokenBatch) -> Vec<f32> {
-    let mut work = encoder.workspace(&backend).unwrap();
+    let mut work = encoder.workspace::<f32>(&backend).unwrap();
     encoder.forward(&backend, batch, &mut work).unwrap();
     work.hidden(&backend, encoder.config(), batch.n_tokens()).view.to_vec()
 }
@@ -115,7 +115,7 @@ fn a_workspace_is_used_again_and_an_empty_batch_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let backend = Cpu::single();
     let encoder = Encoder::load(&backend, &config, &scope(&config, folder.path()), Precision::F32).unwrap();
-    let mut work = encoder.workspace(&backend).unwrap();
+    let mut work = encoder.workspace::<f32>(&backend).unwrap();
     let mut first = Vec::new();
     for length in [5, 90, 0, 5] {
         let mut batch = TokenBatch::default();
@@ -142,7 +142,7 @@ fn ids_and_tensors_that_do_not_fit_are_refused_by_name() {
     let encoder = Encoder::load(&backend, &config, &scope, Precision::F32).unwrap();
     let mut batch = TokenBatch::default();
     batch.push(&[0, 9]);
-    let mut work = encoder.workspace(&backend).unwrap();
+    let mut work = encoder.workspace::<f32>(&backend).unwrap();
     let error = encoder.forward(&backend, &batch, &mut work).unwrap_err();
     assert!(error.to_string().contains("token id 9 is outside"), "{error}");
     let error = Encoder::load(&backend, &rinalmo, &scope, Precision::F32).err().unwrap();
@@ -160,7 +160,7 @@ fn masks_are_zeroed_and_the_rest_is_scaled() {
     let mut batch = TokenBatch::default();
     batch.push(&[0, 8, 3, 2]);
     batch.push(&[5, 2]);
-    let mut work = encoder.workspace(&backend).unwrap();
+    let mut work = encoder.workspace::<f32>(&backend).unwrap();
     let mut embedding = Vec::new();
     encoder
         .forward_traced(&backend, &batch, &mut work, &mut |stage, values| {

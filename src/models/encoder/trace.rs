@@ -24,5 +24,5 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Is shown every intermediate result, `[n_tokens, width]`.
-pub type Trace<'t, B> = dyn FnMut(Stage, Matrix<'_, B, f32>) -> Result<()> + 't;
+/// Is shown every intermediate result, `[n_tokens, width]`; on some devices rows of no meaning follow.
+pub type Trace<'t, B, A = f32> = dyn FnMut(Stage, Matrix<'_, B, A>) -> Result<()> + 't;

@@ -4,61 +4,75 @@ use std::ops::Range;
 
 use super::config::EncoderConfig;
 use super::rotary::angles;
-use crate::backend::{Matrix, Memory};
+use crate::backend::{Activation, Matrix};
 use crate::error::Result;
+use crate::ops::Backend;
 use crate::tokens::TokenBatch;
 
 /// Buffers of one pass, as large as the largest batch so far; reused from batch to batch.
-pub struct Workspace<B: Memory> {
-    n_tokens: usize,
+pub struct Workspace<B: Backend, A: Activation = f32> {
+    /// Rows that the buffers have.
+    capacity: usize,
+    /// Rows that the ops work on: the tokens of the batch, and what rounds them up to a size that comes again.
+    pub(super) n_rows: usize,
     pub(super) inputs: Inputs<B>,
-    /// `[n_tokens, d_model]`: the state that runs through the blocks.
-    pub(super) state: B::Buffer<f32>,
-    /// `[n_tokens, d_model]`: normalised states; the final ones at the end.
-    pub(super) normed: B::Buffer<f32>,
-    /// `[n_tokens, max(3·d_model, d_ff)]`: queries, keys and values, later the inner states of the feed-forward part.
-    pub(super) wide: B::Buffer<f32>,
+    /// `[n_rows, d_model]`: the state that runs through the blocks.
+    pub(super) state: B::Buffer<A>,
+    /// `[n_rows, d_model]`: normalised states; the final ones at the end.
+    pub(super) normed: B::Buffer<A>,
+    /// `[n_rows, max(3·d_model, d_ff)]`: queries, keys and values, later the inner states of the feed-forward part.
+    pub(super) wide: B::Buffer<A>,
+    /// Whether `state` and `normed` stand in each other's place: a block may exchange them.
+    pub(super) exchanged: bool,
     pub(super) rotary: Rotary<B>,
+    pub(super) recordings: B::Recordings,
 }
 
 /// What of a batch lies on the device.
-pub(super) struct Inputs<B: Memory> {
+pub(super) struct Inputs<B: Backend> {
     pub ids: B::Buffer<u32>,
     pub positions: B::Buffer<u32>,
     pub scales: B::Buffer<f32>,
-    pub cu_seqlens: B::Buffer<u32>,
+    pub sequences: B::Sequences,
 }
 
 /// Cosines and sines of the positions so far.
-pub(super) struct Rotary<B: Memory> {
+pub(super) struct Rotary<B: Backend> {
     pub n_positions: usize,
     pub cos: B::Buffer<f32>,
     pub sin: B::Buffer<f32>,
 }
 
-impl<B: Memory> Workspace<B> {
+/// Rows that a batch is rounded up to: launches that are recorded are found again.
+const ROWS_STEP: usize = 64;
+
+impl<B: Backend, A: Activation> Workspace<B, A> {
     /// Buffers for no token: the first batch makes them.
     pub(super) fn new(backend: &B) -> Result<Self> {
         Ok(Self {
-            n_tokens: 0,
+            capacity: 0,
+            n_rows: 0,
             inputs: Inputs {
                 ids: backend.zeros(0)?,
                 positions: backend.zeros(0)?,
                 scales: backend.zeros(0)?,
-                cu_seqlens: backend.zeros(0)?,
+                sequences: backend.no_sequences()?,
             },
             state: backend.zeros(0)?,
             normed: backend.zeros(0)?,
             wide: backend.zeros(0)?,
+            exchanged: false,
             rotary: Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? },
+            recordings: B::Recordings::default(),
         })
     }
 
     /// Bytes that a batch of `n_tokens` needs beside the weights.
     #[must_use]
-    pub fn bytes(config: &EncoderConfig, n_tokens: usize) -> usize {
-        let per_token = 2 * config.d_model + wide(config) + config.d_head() + 4;
-        n_tokens.saturating_mul(per_token).saturating_mul(size_of::<f32>())
+    pub fn bytes(backend: &B, config: &EncoderConfig, n_tokens: usize) -> usize {
+        let states = (2 * config.d_model + wide(backend, config)) * size_of::<A>();
+        let inputs = (config.d_head() + 4) * size_of::<f32>();
+        n_tokens.saturating_mul(states + inputs)
     }
 
     /// Takes a batch in: makes room, uploads ids, positions and the scale of each token.
@@ -70,45 +84,71 @@ impl<B: Memory> Workspace<B> {
         batch: &TokenBatch,
     ) -> Result<()> {
         let n = batch.n_tokens();
-        if n > self.n_tokens {
-            self.inputs.ids = backend.zeros(n)?;
-            self.inputs.positions = backend.zeros(n)?;
-            self.inputs.scales = backend.zeros(n)?;
-            self.state = backend.zeros(n * config.d_model)?;
-            self.normed = backend.zeros(n * config.d_model)?;
-            self.wide = backend.zeros(n * wide(config))?;
-            self.n_tokens = n;
+        self.settle(false);
+        self.n_rows = if backend.records_launches(n) { n.next_multiple_of(ROWS_STEP) } else { n };
+        if self.n_rows > self.capacity {
+            self.grow(backend, config, self.n_rows)?;
         }
         if batch.longest() > self.rotary.n_positions {
             let n_positions = batch.longest().next_power_of_two().max(64);
             let (cos, sin) = angles(n_positions, frequencies);
+            self.recordings = B::Recordings::default();
             self.rotary.cos = backend.uploaded(&cos)?;
             self.rotary.sin = backend.uploaded(&sin)?;
             self.rotary.n_positions = n_positions;
         }
-        let positions: Vec<u32> = batch.sequences().flat_map(|rows| 0..rows.len() as u32).collect();
-        let scales: Vec<f32> = batch.sequences().flat_map(|rows| scales(config, &batch.ids()[rows])).collect();
-        backend.upload(batch.ids(), backend.view_mut(&mut self.inputs.ids, 0..n))?;
-        backend.upload(&positions, backend.view_mut(&mut self.inputs.positions, 0..n))?;
-        backend.upload(&scales, backend.view_mut(&mut self.inputs.scales, 0..n))?;
-        self.inputs.cu_seqlens = backend.uploaded(batch.cu_seqlens())?;
+        let mut positions: Vec<u32> = batch.sequences().flat_map(|rows| 0..rows.len() as u32).collect();
+        let mut scales: Vec<f32> = batch.sequences().flat_map(|rows| scales(config, &batch.ids()[rows])).collect();
+        // Rows behind the last token are computed and never read: the first token's row, times 0.
+        let mut ids = batch.ids().to_vec();
+        ids.resize(self.n_rows, 0);
+        positions.resize(self.n_rows, 0);
+        scales.resize(self.n_rows, 0.0);
+        backend.upload(&ids, backend.view_mut(&mut self.inputs.ids, 0..self.n_rows))?;
+        backend.upload(&positions, backend.view_mut(&mut self.inputs.positions, 0..self.n_rows))?;
+        backend.upload(&scales, backend.view_mut(&mut self.inputs.scales, 0..self.n_rows))?;
+        backend.admit_sequences(&mut self.inputs.sequences, batch.cu_seqlens(), config.heads())
+    }
+
+    /// Puts `state` and `normed` where they stand after an even number of exchanges, or an odd one. A recorded pass ends
+    /// as the one that was recorded, though no block ran on the host.
+    pub(super) fn settle(&mut self, exchanged: bool) {
+        if self.exchanged != exchanged {
+            std::mem::swap(&mut self.state, &mut self.normed);
+            self.exchanged = exchanged;
+        }
+    }
+
+    /// Makes room for `n` rows. What was there is given back first, so that a device that is nearly full can do it.
+    fn grow(&mut self, backend: &B, config: &EncoderConfig, n: usize) -> Result<()> {
+        let rotary = Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? };
+        let rotary = std::mem::replace(&mut self.rotary, rotary);
+        let n_rows = self.n_rows;
+        *self = Self { rotary, n_rows, ..Self::new(backend)? };
+        self.inputs.ids = backend.zeros(n)?;
+        self.inputs.positions = backend.zeros(n)?;
+        self.inputs.scales = backend.zeros(n)?;
+        self.state = backend.zeros(n * config.d_model)?;
+        self.normed = backend.zeros(n * config.d_model)?;
+        self.wide = backend.zeros(n * wide(backend, config))?;
+        self.capacity = n;
         Ok(())
     }
 
     /// The final states of a batch of `n_tokens`, `[n_tokens, d_model]`, after [`Encoder::forward`](super::Encoder::forward).
-    pub fn hidden(&self, backend: &B, config: &EncoderConfig, n_tokens: usize) -> Matrix<'_, B, f32> {
+    pub fn hidden(&self, backend: &B, config: &EncoderConfig, n_tokens: usize) -> Matrix<'_, B, A> {
         Matrix::of(backend, &self.normed, n_tokens, config.d_model)
     }
 
     /// The final states of a range of the batch's tokens, `[tokens.len(), d_model]`.
-    pub fn states(&self, backend: &B, config: &EncoderConfig, tokens: Range<usize>) -> Matrix<'_, B, f32> {
+    pub fn states(&self, backend: &B, config: &EncoderConfig, tokens: Range<usize>) -> Matrix<'_, B, A> {
         let d = config.d_model;
         Matrix::at(backend, &self.normed, tokens.start * d, tokens.len(), d)
     }
 }
 
-fn wide(config: &EncoderConfig) -> usize {
-    config.d_ff.max(3 * config.d_model)
+fn wide<B: Backend>(backend: &B, config: &EncoderConfig) -> usize {
+    backend.padded(config.d_ff).max(3 * config.d_model)
 }
 
 /// Share of tokens that training masked, times the share of those that it replaced by the mask token.

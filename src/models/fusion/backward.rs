@@ -6,7 +6,7 @@ use super::network::FusionNetwork;
 use super::workspace::Workspace;
 use crate::backend::{Matrix, MatrixMut, Real};
 use crate::error::Result;
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 use crate::ops::bias_activation::bias_activation_gradient;
 use crate::ops::gate::{GateInputs, gate_gradient, split_rows};
 use crate::ops::gemm::{Product, gemm};
@@ -20,7 +20,7 @@ impl FusionNetwork {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn backward<B: Backend, T: Real>(
+    pub fn backward<B: TrainingBackend, T: Real>(
         &self,
         backend: &B,
         parameters: &B::Buffer<T>,
@@ -105,7 +105,7 @@ struct Flow<'a, Buffer> {
 }
 
 /// Gradient of `y = dropout(relu(x·Wᵀ + b))`: `dW = dyᵀ·x`, `db = Σ dy`, `dx = dy·W`.
-fn linear_gradient<B: Backend, T: Real>(
+fn linear_gradient<B: TrainingBackend, T: Real>(
     backend: &B,
     linear: &Linear,
     parameters: &B::Buffer<T>,

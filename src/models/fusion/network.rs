@@ -5,7 +5,7 @@ use super::layout::{Layout, Linear};
 use super::workspace::Workspace;
 use crate::backend::{Matrix, MatrixMut, Real};
 use crate::error::Result;
-use crate::ops::Backend;
+use crate::ops::TrainingBackend;
 use crate::ops::bias_activation::{Dropout, bias_activation};
 use crate::ops::gate::{GateInputs, gate, join_rows};
 use crate::ops::gemm::{Product, gemm};
@@ -57,7 +57,7 @@ impl FusionNetwork {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn forward<B: Backend, T: Real>(
+    pub fn forward<B: TrainingBackend, T: Real>(
         &self,
         backend: &B,
         parameters: &B::Buffer<T>,
@@ -107,7 +107,7 @@ impl FusionNetwork {
 impl FusionNetwork {
     /// Logits of the gate: the trained row, one row per pair in `gate`, or for the average its first row, which nothing
     /// ever writes: zeros weigh both sides by one half. Not for a concatenation.
-    pub(super) fn gate_logits<'a, B: Backend, T: Real>(
+    pub(super) fn gate_logits<'a, B: TrainingBackend, T: Real>(
         &self,
         backend: &B,
         parameters: &'a B::Buffer<T>,
@@ -124,7 +124,7 @@ impl FusionNetwork {
 }
 
 /// `y = dropout(relu(x·Wᵀ + b))`.
-fn apply<B: Backend, T: Real>(
+fn apply<B: TrainingBackend, T: Real>(
     backend: &B,
     linear: &Linear,
     parameters: &B::Buffer<T>,

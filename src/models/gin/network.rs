@@ -3,7 +3,7 @@
 use super::batch::{MoleculeBatch, N_ATOM_TYPES, N_BOND_DIRECTIONS, N_BOND_ORDERS, N_CHIRALITIES, N_KINDS, SELF_LOOP};
 use super::config::GinConfig;
 use super::workspace::GinWorkspace;
-use crate::backend::{Matrix, MatrixMut};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::batch_norm::{STATISTICS, batch_norm};
@@ -60,18 +60,24 @@ impl<B: Backend> Gin<B> {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn workspace(&self, backend: &B) -> Result<GinWorkspace<B>> {
+    pub fn workspace<A: Activation>(&self, backend: &B) -> Result<GinWorkspace<B, A>> {
         GinWorkspace::new(backend)
     }
 
-    /// Runs a batch; [`GinWorkspace::states`] then holds the states behind the last layer. A molecule's states are the
+    /// Runs a batch; [`GinWorkspace::download`] then gives the states behind the last layer. A molecule's states are the
     /// same in any batch, bit for bit.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn forward(&self, backend: &B, batch: &MoleculeBatch, work: &mut GinWorkspace<B>) -> Result<()> {
-        let (n, d, inner) = (batch.n_atoms(), self.config.d_model, self.config.d_inner());
-        let graph = work.admit(backend, &self.config, batch, &self.embed(batch))?;
+    pub fn forward<A: Activation>(
+        &self,
+        backend: &B,
+        batch: &MoleculeBatch,
+        work: &mut GinWorkspace<B, A>,
+    ) -> Result<()> {
+        let n = batch.n_atoms();
+        let [d, inner] = [self.config.d_model, self.config.d_inner()].map(|width| backend.padded(width));
+        let graph = work.admit(backend, &self.config, batch, &self.embed(batch, d))?;
         for (number, layer) in self.layers.iter().enumerate() {
             gin_aggregate(
                 backend,
@@ -93,13 +99,15 @@ impl<B: Backend> Gin<B> {
         Ok(())
     }
 
-    /// `A₁[type] + A₂[chirality]` of each atom.
-    fn embed(&self, batch: &MoleculeBatch) -> Vec<f32> {
+    /// `A₁[type] + A₂[chirality]` of each atom, rows padded to `width`.
+    fn embed<A: Activation>(&self, batch: &MoleculeBatch, width: usize) -> Vec<A> {
         let d = self.config.d_model;
         let row = |i: u8| usize::from(i) * d..(usize::from(i) + 1) * d;
-        let mut states = Vec::with_capacity(batch.n_atoms() * d);
-        for &(kind, chirality) in &batch.atoms {
-            states.extend(self.types[row(kind)].iter().zip(&self.chiralities[row(chirality)]).map(|(a, b)| a + b));
+        let mut states = Vec::with_capacity(batch.n_atoms() * width);
+        for (i, &(kind, chirality)) in batch.atoms.iter().enumerate() {
+            let sum = self.types[row(kind)].iter().zip(&self.chiralities[row(chirality)]).map(|(a, b)| a + b);
+            states.extend(sum.map(A::rounded));
+            states.resize((i + 1) * width, A::default());
         }
         states
     }
@@ -123,11 +131,23 @@ impl<B: Backend> Layer<B> {
         let pairs = orders.chunks(d).flat_map(|order| directions.chunks(d).map(move |direction| (order, direction)));
         let edges: Vec<f32> = pairs.flat_map(sum).collect();
         let column = |part: &str| norm.take(part, &[d]).map(|tensor| tensor.to_f32());
+        let rows = |numbers: &[f32]| backend.uploaded(&padded_rows(backend, d, numbers));
         let (gamma, beta) = (column("weight")?, column("bias")?);
         let (mean, variance) = (column("running_mean")?, column("running_var")?);
         let scale =
             |(&gamma, &variance): (&f32, &f32)| (f64::from(gamma) / (f64::from(variance) + EPSILON).sqrt()) as f32;
         let scale: Vec<f32> = gamma.iter().zip(&variance).map(scale).collect();
-        Ok(Self { edges: backend.uploaded(&edges)?, up, down, norm: backend.uploaded(&[mean, scale, beta].concat())? })
+        Ok(Self { edges: rows(&edges)?, up, down, norm: rows(&[mean, scale, beta].concat())? })
     }
+}
+
+/// Rows of `d` numbers as the device lays them out.
+fn padded_rows<B: Memory>(backend: &B, d: usize, numbers: &[f32]) -> Vec<f32> {
+    let width = backend.padded(d);
+    let mut rows = Vec::with_capacity(numbers.len() / d * width);
+    for row in numbers.chunks_exact(d) {
+        rows.extend(row);
+        rows.resize(rows.len() + width - d, 0.0);
+    }
+    rows
 }

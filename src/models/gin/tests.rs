@@ -88,7 +88,7 @@ fn molecule(n: usize, ring: bool, turn: usize) -> Molecule {
 
 fn states<B: Backend>(backend: &B, gin: &Gin<B>, molecules: &[Molecule]) -> Vec<Vec<f32>> {
     let batch = MoleculeBatch::new(molecules).unwrap();
-    let mut work = gin.workspace(backend).unwrap();
+    let mut work = gin.workspace::<f32>(backend).unwrap();
     gin.forward(backend, &batch, &mut work).unwrap();
     let states = work.download(backend, gin.config(), batch.n_atoms()).unwrap();
     let d = gin.config().d_model;
@@ -168,7 +168,7 @@ fn a_molecule_is_the_same_in_any_company<B: Backend>(backend: &B) {
 
 fn a_workspace_serves_batches_of_any_size<B: Backend>(backend: &B) {
     let gin = network(backend, CONFIG);
-    let mut work = gin.workspace(backend).unwrap();
+    let mut work = gin.workspace::<f32>(backend).unwrap();
     for n in [3, 20, 0, 5] {
         let molecules: Vec<Molecule> = (n > 0).then(|| molecule(n, false, 0)).into_iter().collect();
         let batch = MoleculeBatch::new(&molecules).unwrap();

@@ -2,22 +2,22 @@
 
 use super::batch::{MoleculeBatch, N_KINDS};
 use super::config::GinConfig;
-use crate::backend::{Matrix, Memory};
+use crate::backend::{Activation, Memory};
 use crate::error::Result;
 use crate::ops::gin_aggregate::Graph;
 
 /// Buffers of one pass, as large as the largest batch so far; reused from batch to batch.
-pub struct GinWorkspace<B: Memory> {
+pub struct GinWorkspace<B: Memory, A: Activation = f32> {
     n_atoms: usize,
-    /// States of the atoms `[n_atoms, d_model]`.
-    pub(super) states: B::Buffer<f32>,
-    /// What each atom hears `[n_atoms, d_model]`.
-    pub(super) messages: B::Buffer<f32>,
-    /// Inner activations of a layer `[n_atoms, 2·d_model]`.
-    pub(super) inner: B::Buffer<f32>,
+    /// States of the atoms `[n_atoms, d_model]`, rows padded.
+    pub(super) states: B::Buffer<A>,
+    /// What each atom hears `[n_atoms, d_model]`, rows padded.
+    pub(super) messages: B::Buffer<A>,
+    /// Inner activations of a layer `[n_atoms, 2·d_model]`, rows padded.
+    pub(super) inner: B::Buffer<A>,
 }
 
-impl<B: Memory> GinWorkspace<B> {
+impl<B: Memory, A: Activation> GinWorkspace<B, A> {
     /// Buffers for no atom: the first batch makes them.
     pub(super) fn new(backend: &B) -> Result<Self> {
         Ok(Self { n_atoms: 0, states: backend.zeros(0)?, messages: backend.zeros(0)?, inner: backend.zeros(0)? })
@@ -29,31 +29,27 @@ impl<B: Memory> GinWorkspace<B> {
         backend: &B,
         config: &GinConfig,
         batch: &MoleculeBatch,
-        states: &[f32],
+        states: &[A],
     ) -> Result<Graph<B>> {
         let n = batch.n_atoms();
         if n > self.n_atoms {
-            self.states = backend.zeros(n * config.d_model)?;
-            self.messages = backend.zeros(n * config.d_model)?;
-            self.inner = backend.zeros(n * config.d_inner())?;
+            *self = Self::new(backend)?;
+            self.states = backend.zeros(n * backend.padded(config.d_model))?;
+            self.messages = backend.zeros(n * backend.padded(config.d_model))?;
+            self.inner = backend.zeros(n * backend.padded(config.d_inner()))?;
             self.n_atoms = n;
         }
         backend.upload(states, backend.view_mut(&mut self.states, 0..states.len()))?;
         Graph::new(backend, &batch.offsets, &batch.sources, &batch.kinds, N_KINDS)
     }
 
-    /// The states of a batch of `n_atoms` after [`Gin::forward`](super::Gin::forward), `[n_atoms, d_model]`.
-    pub fn states(&self, backend: &B, config: &GinConfig, n_atoms: usize) -> Matrix<'_, B, f32> {
-        Matrix::of(backend, &self.states, n_atoms, config.d_model)
-    }
-
-    /// The same on the host.
+    /// The states of a batch of `n_atoms` after [`Gin::forward`](super::Gin::forward) on the host, `[n_atoms, d_model]`.
     ///
     /// # Errors
     /// When the copy fails.
     pub fn download(&self, backend: &B, config: &GinConfig, n_atoms: usize) -> Result<Vec<f32>> {
-        let mut host = vec![0.0; n_atoms * config.d_model];
-        backend.download(self.states(backend, config, n_atoms).view, &mut host)?;
-        Ok(host)
+        let (d, row) = (config.d_model, backend.padded(config.d_model));
+        let states = backend.arrived(backend.fetch(backend.view(&self.states, 0..n_atoms * row))?)?;
+        Ok(states.chunks_exact(row).flat_map(|state| A::widened(&state[..d]).into_owned()).collect())
     }
 }

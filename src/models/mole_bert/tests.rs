@@ -57,7 +57,7 @@ fn states(weights: &Path, molecules: &[(u64, Molecule)]) -> Vec<Vec<f32>> {
     let backend = Cpu::with_threads(2);
     let gin = Gin::load(&backend, TINY, &Scope::new(Checkpoint::open(weights).unwrap()), Precision::F32).unwrap();
     let batch = MoleculeBatch::new(molecules.iter().map(|(_, molecule)| molecule)).unwrap();
-    let mut work = gin.workspace(&backend).unwrap();
+    let mut work = gin.workspace::<f32>(&backend).unwrap();
     gin.forward(&backend, &batch, &mut work).unwrap();
     let states = work.download(&backend, gin.config(), batch.n_atoms()).unwrap();
     batch.molecules().map(|atoms| states[atoms.start * 64..atoms.end * 64].to_vec()).collect()

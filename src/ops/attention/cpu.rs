@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use super::Attention;
 use super::tile::{OneHead, Packed};
-use crate::backend::{Cpu, Matrix, MatrixMut};
+use super::{Attention, Heads};
+use crate::backend::{Activation, Cpu, MatrixMut};
 use crate::error::Result;
 
 thread_local! {
@@ -15,14 +15,34 @@ thread_local! {
 }
 
 impl Attention for Cpu {
-    fn attention_raw(
+    type Sequences = Vec<u32>;
+
+    fn no_sequences(&self) -> Result<Vec<u32>> {
+        Ok(Vec::new())
+    }
+    fn admit_sequences(&self, sequences: &mut Vec<u32>, cu_seqlens: &[u32], _heads: Heads) -> Result<()> {
+        cu_seqlens.clone_into(sequences);
+        Ok(())
+    }
+    fn launches(_sequences: &Vec<u32>) -> [usize; 3] {
+        [0; 3]
+    }
+
+    fn attention_raw<A: Activation>(
         &self,
-        qkv: &[f32],
-        cu_seqlens: Matrix<'_, Self, u32>,
-        n_heads: usize,
-        out: MatrixMut<'_, Self, f32>,
+        qkv: &[A],
+        sequences: &Vec<u32>,
+        heads: Heads,
+        out: MatrixMut<'_, Self, A>,
     ) -> Result<()> {
         let d_model = out.cols;
+        A::in_f32(out.view, |out| self.attention_f32(&A::widened(qkv), sequences, heads.n_heads, d_model, out));
+        Ok(())
+    }
+}
+
+impl Cpu {
+    fn attention_f32(self, qkv: &[f32], cu_seqlens: &[u32], n_heads: usize, d_model: usize, out: &mut [f32]) {
         let isa = self.isa;
         let head = |first: usize, head: usize, mut rows: Vec<&mut [f32]>| {
             PACKED.with_borrow_mut(|packed| {
@@ -32,8 +52,8 @@ impl Attention for Cpu {
         };
         // Each task writes the columns of one head in the rows of one sequence: the output is cut that way first.
         let mut tasks: Vec<(usize, usize, Vec<&mut [f32]>)> = Vec::new();
-        let mut rest = out.view;
-        for span in cu_seqlens.view.windows(2) {
+        let mut rest = out;
+        for span in cu_seqlens.windows(2) {
             let (first, length) = (span[0] as usize, (span[1] - span[0]) as usize);
             let (sequence, after) = rest.split_at_mut(length * d_model);
             rest = after;
@@ -52,6 +72,5 @@ impl Attention for Cpu {
                 head(first, h, rows);
             }
         }
-        Ok(())
     }
 }

@@ -3,49 +3,81 @@
 mod cpu;
 mod tile;
 
-use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::{Error, Result};
+
+/// How the rows of queries, keys and values are cut into heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Heads.
+    pub n_heads: usize,
+    /// Width of one head.
+    pub d_head: usize,
+}
 
 /// The device side of [`attention`].
 pub trait Attention: Memory {
+    /// Packed sequences as this device works through them.
+    type Sequences: Send + Sync;
+
+    /// Refuses heads that this device has no kernel for.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the widths that it takes.
+    fn check_heads(&self, heads: Heads) -> Result<()> {
+        let _ = heads;
+        Ok(())
+    }
+    /// Memory for [`admit_sequences`](Self::admit_sequences), empty.
+    ///
+    /// # Errors
+    /// When the device has no memory left.
+    fn no_sequences(&self) -> Result<Self::Sequences>;
+    /// Takes in where each sequence begins and the last one ends, `cu_seqlens [n_sequences + 1]`.
+    ///
+    /// # Errors
+    /// When the device has no memory left or the copy fails.
+    fn admit_sequences(&self, sequences: &mut Self::Sequences, cu_seqlens: &[u32], heads: Heads) -> Result<()>;
+    /// What of `sequences` fixes the launches of [`attention`], for the key of a [`replay`](Memory::replay).
+    fn launches(sequences: &Self::Sequences) -> [usize; 3];
+
     /// See [`attention`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn attention_raw(
+    fn attention_raw<A: Activation>(
         &self,
-        qkv: Self::View<'_, f32>,
-        cu_seqlens: Matrix<'_, Self, u32>,
-        n_heads: usize,
-        out: MatrixMut<'_, Self, f32>,
+        qkv: Self::View<'_, A>,
+        sequences: &Self::Sequences,
+        heads: Heads,
+        out: MatrixMut<'_, Self, A>,
     ) -> Result<()>;
 }
 
 /// `out = softmax(q·kᵀ)·v` of each head, over the tokens of the same sequence.
 ///
-/// `qkv [n_tokens, 3·d_model]` holds queries (scaled already), keys and values side by side, heads in order;
-/// `cu_seqlens [n_sequences + 1, 1]` where each sequence begins, and the end; `out [n_tokens, d_model]`. A sequence's
-/// rows depend on that sequence alone, bit for bit.
+/// `qkv [n_tokens, 3·d_model]` holds queries (scaled already), keys and values side by side, heads in order; `sequences`
+/// were taken in for the same heads; `out [n_tokens, d_model]`. Rows behind the last sequence are left as they are. A
+/// sequence's rows depend on that sequence alone, bit for bit.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn attention<B: Attention>(
+pub fn attention<B: Attention, A: Activation>(
     backend: &B,
-    qkv: Matrix<'_, B, f32>,
-    cu_seqlens: Matrix<'_, B, u32>,
-    n_heads: usize,
-    out: MatrixMut<'_, B, f32>,
+    qkv: Matrix<'_, B, A>,
+    sequences: &B::Sequences,
+    heads: Heads,
+    out: MatrixMut<'_, B, A>,
 ) -> Result<()> {
     expect_shape("attention", "qkv", [out.rows, 3 * out.cols], qkv.shape())?;
-    expect_shape("attention", "cu_seqlens", [cu_seqlens.rows.max(1), 1], cu_seqlens.shape())?;
-    if n_heads == 0 || !out.cols.is_multiple_of(n_heads) {
+    if heads.n_heads == 0 || heads.n_heads * heads.d_head != out.cols {
         return Err(Error::Shape {
             op: "attention",
-            expected: format!("a width that {n_heads} heads divide"),
-            found: format!("{}", out.cols),
+            expected: format!("{} heads of {}", heads.n_heads, heads.d_head),
+            found: format!("a width of {}", out.cols),
         });
     }
-    backend.attention_raw(qkv.view, cu_seqlens, n_heads, out)
+    backend.attention_raw(qkv.view, sequences, heads, out)
 }
 
 #[cfg(test)]
@@ -97,16 +129,13 @@ mod tests {
             *sum += l as u32;
             Some(*sum)
         }));
+        let heads = Heads { n_heads, d_head };
+        let mut sequences = backend.no_sequences().unwrap();
+        backend.admit_sequences(&mut sequences, &cu_seqlens, heads).unwrap();
         let qkv = qkv.to_vec();
         let mut out = vec![f32::NAN; n * d];
-        attention(
-            &backend,
-            Matrix::of(&backend, &qkv, n, 3 * d),
-            Matrix::of(&backend, &cu_seqlens, cu_seqlens.len(), 1),
-            n_heads,
-            MatrixMut::of(&backend, &mut out, n, d),
-        )
-        .unwrap();
+        let qkv = Matrix::of(&backend, &qkv, n, 3 * d);
+        attention(&backend, qkv, &sequences, heads, MatrixMut::of(&backend, &mut out, n, d)).unwrap();
         out
     }
 

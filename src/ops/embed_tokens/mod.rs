@@ -2,7 +2,7 @@
 
 mod cpu;
 
-use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;
 
 /// The device side of [`embed_tokens`].
@@ -11,12 +11,12 @@ pub trait EmbedTokens: Memory {
     ///
     /// # Errors
     /// What the device reports.
-    fn embed_tokens_raw(
+    fn embed_tokens_raw<A: Activation>(
         &self,
         ids: Self::View<'_, u32>,
         scales: Self::View<'_, f32>,
         table: Matrix<'_, Self, f32>,
-        x: MatrixMut<'_, Self, f32>,
+        x: MatrixMut<'_, Self, A>,
     ) -> Result<()>;
 }
 
@@ -25,12 +25,12 @@ pub trait EmbedTokens: Memory {
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn embed_tokens<B: EmbedTokens>(
+pub fn embed_tokens<B: EmbedTokens, A: Activation>(
     backend: &B,
     ids: Matrix<'_, B, u32>,
     scales: Matrix<'_, B, f32>,
     table: Matrix<'_, B, f32>,
-    x: MatrixMut<'_, B, f32>,
+    x: MatrixMut<'_, B, A>,
 ) -> Result<()> {
     expect_shape("embed_tokens", "ids", [x.rows, 1], ids.shape())?;
     expect_shape("embed_tokens", "scales", [x.rows, 1], scales.shape())?;
@@ -48,7 +48,7 @@ mod tests {
         let backend = Cpu::single();
         let (ids, scales) = (vec![2, 0, 2], vec![0.5, 1.0, 0.0]);
         let table = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let mut x = vec![9.0; 6];
+        let mut x = vec![9f32; 6];
         let table = Matrix::of(&backend, &table, 3, 2);
         let (ids, scales) = (Matrix::of(&backend, &ids, 3, 1), Matrix::of(&backend, &scales, 3, 1));
         embed_tokens(&backend, ids, scales, table, MatrixMut::of(&backend, &mut x, 3, 2)).unwrap();

@@ -4,33 +4,36 @@
 use rayon::prelude::*;
 
 use super::{GinAggregate, GraphView};
-use crate::backend::{Cpu, Real};
+use crate::backend::{Activation, Cpu};
 use crate::error::Result;
 
 /// Nodes that one task takes.
 const BLOCK_NODES: usize = 64;
 
 impl GinAggregate for Cpu {
-    fn gin_aggregate_raw<T: Real>(
+    fn gin_aggregate_raw<A: Activation>(
         &self,
         cols: usize,
         graph: GraphView<'_, Self>,
         self_loop: usize,
-        h: &[T],
-        kinds: &[T],
-        y: &mut [T],
+        h: &[A],
+        kinds: &[f32],
+        y: &mut [A],
     ) -> Result<()> {
         if cols == 0 {
             return Ok(());
         }
-        let block = |(i, y): (usize, &mut [T])| {
-            self.isa.dispatch(|| nodes(cols, &graph, self_loop, i * BLOCK_NODES, h, kinds, y));
+        let h = A::widened(h);
+        let block = |(i, y): (usize, &mut [f32])| {
+            self.isa.dispatch(|| nodes(cols, &graph, self_loop, i * BLOCK_NODES, &h, kinds, y));
         };
-        if self.threads > 1 && y.len() > BLOCK_NODES * cols {
-            y.par_chunks_mut(BLOCK_NODES * cols).enumerate().for_each(block);
-        } else {
-            y.chunks_mut(BLOCK_NODES * cols).enumerate().for_each(block);
-        }
+        A::in_f32(y, |y| {
+            if self.threads > 1 && y.len() > BLOCK_NODES * cols {
+                y.par_chunks_mut(BLOCK_NODES * cols).enumerate().for_each(block);
+            } else {
+                y.chunks_mut(BLOCK_NODES * cols).enumerate().for_each(block);
+            }
+        });
         Ok(())
     }
 }
@@ -39,14 +42,14 @@ impl GinAggregate for Cpu {
 // Only code that is inlined into the dispatched closure is compiled for the instruction set found.
 #[allow(clippy::inline_always)]
 #[inline(always)]
-fn nodes<T: Real>(
+fn nodes(
     cols: usize,
     graph: &GraphView<'_, Cpu>,
     self_loop: usize,
     first: usize,
-    h: &[T],
-    kinds: &[T],
-    y: &mut [T],
+    h: &[f32],
+    kinds: &[f32],
+    y: &mut [f32],
 ) {
     let row = |rows: usize| rows * cols..(rows + 1) * cols;
     for (node, y) in (first..).zip(y.chunks_exact_mut(cols)) {

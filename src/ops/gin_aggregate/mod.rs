@@ -5,7 +5,7 @@ mod graph;
 
 pub use graph::{Graph, GraphView};
 
-use crate::backend::{Matrix, MatrixMut, Memory, Real, expect_shape};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::{Error, Result};
 
 /// The device side of [`gin_aggregate`].
@@ -14,14 +14,14 @@ pub trait GinAggregate: Memory {
     ///
     /// # Errors
     /// What the device reports.
-    fn gin_aggregate_raw<T: Real>(
+    fn gin_aggregate_raw<A: Activation>(
         &self,
         cols: usize,
         graph: GraphView<'_, Self>,
         self_loop: usize,
-        h: Self::View<'_, T>,
-        kinds: Self::View<'_, T>,
-        y: Self::ViewMut<'_, T>,
+        h: Self::View<'_, A>,
+        kinds: Self::View<'_, f32>,
+        y: Self::ViewMut<'_, A>,
     ) -> Result<()>;
 }
 
@@ -33,13 +33,13 @@ pub trait GinAggregate: Memory {
 ///
 /// # Errors
 /// When the shapes do not fit the graph.
-pub fn gin_aggregate<B: GinAggregate, T: Real>(
+pub fn gin_aggregate<B: GinAggregate, A: Activation>(
     backend: &B,
     graph: &Graph<B>,
     self_loop: usize,
-    h: Matrix<'_, B, T>,
-    kinds: Matrix<'_, B, T>,
-    y: MatrixMut<'_, B, T>,
+    h: Matrix<'_, B, A>,
+    kinds: Matrix<'_, B, f32>,
+    y: MatrixMut<'_, B, A>,
 ) -> Result<()> {
     expect_shape("gin_aggregate", "h", [graph.n_nodes(), y.cols], h.shape())?;
     expect_shape("gin_aggregate", "kinds", [graph.n_kinds(), y.cols], kinds.shape())?;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::LayerNorm;
-use crate::backend::{Cpu, MatrixMut};
+use crate::backend::{Activation, Cpu, MatrixMut};
 use crate::error::Result;
 
 /// Partial sums of a row.
@@ -12,15 +12,23 @@ const LANES: usize = 32;
 const SERIAL_NUMBERS: usize = 1 << 14;
 
 impl LayerNorm for Cpu {
-    fn layer_norm_raw(
+    fn layer_norm_raw<A: Activation>(
         &self,
-        x: &[f32],
+        x: &[A],
         weight: &[f32],
         bias: &[f32],
         eps: f32,
-        y: MatrixMut<'_, Self, f32>,
+        y: MatrixMut<'_, Self, A>,
     ) -> Result<()> {
-        let d = y.cols.max(1);
+        let (d, n_rows) = (y.cols.max(1), y.rows);
+        A::in_f32(y.view, |y| self.layer_norm_f32(&A::widened(x), weight, bias, eps, d, n_rows, y));
+        Ok(())
+    }
+}
+
+impl Cpu {
+    #[allow(clippy::too_many_arguments)]
+    fn layer_norm_f32(self, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, d: usize, n_rows: usize, y: &mut [f32]) {
         let isa = self.isa;
         let rows = |(x, y): (&[f32], &mut [f32])| {
             isa.dispatch(|| {
@@ -30,12 +38,11 @@ impl LayerNorm for Cpu {
             });
         };
         if self.threads > 1 && x.len() > SERIAL_NUMBERS {
-            let block = d * y.rows.div_ceil(4 * self.threads);
-            x.par_chunks(block).zip(y.view.par_chunks_mut(block)).for_each(rows);
+            let block = d * n_rows.div_ceil(4 * self.threads);
+            x.par_chunks(block).zip(y.par_chunks_mut(block)).for_each(rows);
         } else {
-            rows((x, y.view));
+            rows((x, y));
         }
-        Ok(())
     }
 }
 

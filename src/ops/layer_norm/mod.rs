@@ -2,7 +2,7 @@
 
 mod cpu;
 
-use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;
 
 /// The device side of [`layer_norm`].
@@ -11,13 +11,13 @@ pub trait LayerNorm: Memory {
     ///
     /// # Errors
     /// What the device reports.
-    fn layer_norm_raw(
+    fn layer_norm_raw<A: Activation>(
         &self,
-        x: Self::View<'_, f32>,
+        x: Self::View<'_, A>,
         weight: Self::View<'_, f32>,
         bias: Self::View<'_, f32>,
         eps: f32,
-        y: MatrixMut<'_, Self, f32>,
+        y: MatrixMut<'_, Self, A>,
     ) -> Result<()>;
 }
 
@@ -26,13 +26,13 @@ pub trait LayerNorm: Memory {
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn layer_norm<B: LayerNorm>(
+pub fn layer_norm<B: LayerNorm, A: Activation>(
     backend: &B,
-    x: Matrix<'_, B, f32>,
+    x: Matrix<'_, B, A>,
     weight: Matrix<'_, B, f32>,
     bias: Matrix<'_, B, f32>,
     eps: f32,
-    y: MatrixMut<'_, B, f32>,
+    y: MatrixMut<'_, B, A>,
 ) -> Result<()> {
     expect_shape("layer_norm", "x", y.shape(), x.shape())?;
     expect_shape("layer_norm", "weight", [1, y.cols], weight.shape())?;

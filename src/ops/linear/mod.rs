@@ -6,13 +6,17 @@ mod int8;
 mod panels;
 mod prefetch;
 mod product;
+mod rope;
 mod split;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod turn;
+mod turn_heads;
 
-use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
+pub use rope::{Rotation, linear_rope};
+
+use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;
 use crate::weights::Tensor;
 
@@ -22,6 +26,8 @@ pub enum Precision {
     /// Products and sums in f32, whatever the type of the weights.
     #[default]
     F32,
+    /// Weights and activations in f16, products summed in f32.
+    F16,
     /// Weights in 8 bits with one scale per output, activations in 8 bits with one scale per row; sums are exact.
     Int8,
 }
@@ -32,6 +38,7 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Int8 => "int8",
         }
     }
@@ -93,21 +100,33 @@ pub trait Linear: Memory {
     ///
     /// # Errors
     /// What the device reports.
-    fn linear_raw(
+    fn linear_raw<A: Activation>(
         &self,
         n_rows: usize,
-        x: Self::View<'_, f32>,
+        x: Self::View<'_, A>,
         weights: &Self::Weights,
         epilogue: Epilogue,
-        y: Self::ViewMut<'_, f32>,
+        y: Self::ViewMut<'_, A>,
+    ) -> Result<()>;
+
+    /// See [`linear_rope`]; shapes have been checked.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn linear_rope_raw<A: Activation>(
+        &self,
+        x: Self::View<'_, A>,
+        weights: &Self::Weights,
+        rotation: Rotation<'_, Self>,
+        qkv: MatrixMut<'_, Self, A>,
     ) -> Result<()>;
 }
 
 /// What a device tells about weights it holds.
 pub trait LinearWeights: Send + Sync {
-    /// Width of `x`.
+    /// Width of `x`, [padded](Memory::padded).
     fn d_in(&self) -> usize;
-    /// Width of `y`.
+    /// Width of `y`, padded.
     fn d_out(&self) -> usize;
     /// True of the two layers of a `SwiGLU`.
     fn is_swiglu(&self) -> bool;
@@ -119,12 +138,12 @@ pub trait LinearWeights: Send + Sync {
 ///
 /// # Errors
 /// When the shapes or the epilogue do not fit the weights.
-pub fn linear<B: Linear>(
+pub fn linear<B: Linear, A: Activation>(
     backend: &B,
-    x: Matrix<'_, B, f32>,
+    x: Matrix<'_, B, A>,
     weights: &B::Weights,
     epilogue: Epilogue,
-    y: MatrixMut<'_, B, f32>,
+    y: MatrixMut<'_, B, A>,
 ) -> Result<()> {
     expect_shape("linear", "x", [y.rows, weights.d_in()], x.shape())?;
     expect_shape("linear", "y", [x.rows, weights.d_out()], y.shape())?;

@@ -2,7 +2,7 @@
 
 mod cpu;
 
-use crate::backend::{Matrix, MatrixMut, Memory, expect_shape};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;
 
 /// The device side of [`segment_mean`].
@@ -11,22 +11,23 @@ pub trait SegmentMean: Memory {
     ///
     /// # Errors
     /// What the device reports.
-    fn segment_mean_raw(
+    fn segment_mean_raw<A: Activation>(
         &self,
-        x: Self::View<'_, f32>,
+        x: Self::View<'_, A>,
         segments: Self::View<'_, u32>,
         means: MatrixMut<'_, Self, f32>,
     ) -> Result<()>;
 }
 
 /// `means[s] = Σ x[segments[s, 0] .. segments[s, 1]] / length`: `x [n_tokens, d]`, `segments [n_segments, 2]` (first row,
-/// and the row after the last), `means [n_segments, d]`. Rows are added in order. The mean of no row is 0.
+/// and the row after the last), `means [n_segments, d]`. The order in which rows are added
+/// depends on the length of the segment alone. The mean of no row is 0.
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn segment_mean<B: SegmentMean>(
+pub fn segment_mean<B: SegmentMean, A: Activation>(
     backend: &B,
-    x: Matrix<'_, B, f32>,
+    x: Matrix<'_, B, A>,
     segments: Matrix<'_, B, u32>,
     means: MatrixMut<'_, B, f32>,
 ) -> Result<()> {
@@ -43,7 +44,7 @@ mod tests {
     #[test]
     fn means_of_ranges_by_hand() {
         let backend = Cpu::single();
-        let x = vec![1.0, 10.0, 3.0, 30.0, 8.0, 80.0];
+        let x = vec![1f32, 10.0, 3.0, 30.0, 8.0, 80.0];
         let segments = vec![0, 2, 1, 3, 2, 3, 1, 1];
         let mut means = vec![7.0; 8];
         segment_mean(
