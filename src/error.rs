@@ -71,12 +71,12 @@ pub enum Error {
         found: String,
     },
     /// A device has no memory left.
-    #[error("{device} has no memory left for {bytes} bytes")]
+    #[error("{device} has no memory left: {doing} failed")]
     DeviceMemory {
         /// The device.
         device: String,
         /// What was asked for.
-        bytes: usize,
+        doing: String,
     },
     /// A device stopped working: what runs on it now is lost.
     #[error("{device}: {what}")]
