@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use fetch::Fetch;
-pub use images::{ImagesInfo, source_of_images};
+pub use images::{ImageKind, ImagesInfo, source_of_images};
 pub(crate) use launch::{Argument, Grid};
 pub use memory::{CudaBuffer, CudaView, CudaViewMut};
 pub use probe::{DeviceInfo, devices};

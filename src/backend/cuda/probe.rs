@@ -66,7 +66,7 @@ pub(super) fn open(ordinal: usize) -> Result<(DeviceInfo, Arc<CudaContext>)> {
             "use a device of the Ampere generation or later, or --device cpu",
         ));
     }
-    images::available(info.capability)?;
+    images::check()?;
     Ok((info, context))
 }
 
