@@ -68,11 +68,11 @@ namespace {
 int wait_captured(Stream& stream, const Event& event) {
   const std::shared_ptr<Capture> capture = event.capture;
   if (!capture) {  // recorded outside, waited for inside
-    invalidate(*stream.capture, capture_invalidated);
+    invalidate(*stream.capture);
     return capture_isolation;
   }
   if (stream.capture && stream.capture != capture) {
-    invalidate(*stream.capture, capture_invalidated);
+    invalidate(*stream.capture);
     return capture_merge;
   }
   if (!event.stream->capture) return capture_isolation;  // the capture has ended

@@ -1,5 +1,4 @@
 // Capturing streams into graphs and running them.
-#include <algorithm>
 #include "stream.h"
 
 using namespace standin;
