@@ -154,7 +154,9 @@ impl Error {
                 _ => "",
             },
             Self::Shape { .. } => "this is a defect of the program: please report the command and this line",
-            Self::DeviceMemory { .. } => "use a device with more memory, stop what else runs on it, or choose --device cpu",
+            Self::DeviceMemory { .. } => {
+                "use a device with more memory, stop what else runs on it, or choose --device cpu"
+            }
             Self::DeviceLost { .. } => "run the same command again, on another device where there is one",
             Self::Interrupted => "run the same command again",
         }

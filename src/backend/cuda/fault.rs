@@ -35,6 +35,9 @@ pub(super) fn of(info: &DeviceInfo, doing: &str, error: DriverError) -> Error {
         | CUDA_ERROR_MISALIGNED_ADDRESS
         | CUDA_ERROR_SYSTEM_NOT_READY
         | CUDA_ERROR_UNKNOWN => Error::DeviceLost { device: info.to_string(), what },
-        _ => Error::data(format!("{info}: {what}"), "this is a defect of the program: please report the command and this line"),
+        _ => Error::data(
+            format!("{info}: {what}"),
+            "this is a defect of the program: please report the command and this line",
+        ),
     }
 }

@@ -142,12 +142,7 @@ impl Memory for Cuda {
         n_rows <= RECORDED_ROWS
     }
 
-    fn replay(
-        &self,
-        recordings: &mut Recordings,
-        key: &[usize],
-        work: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+    fn replay(&self, recordings: &mut Recordings, key: &[usize], work: impl FnOnce() -> Result<()>) -> Result<()> {
         if self.records_launches(key[0]) { recordings.replay(self, key, work) } else { work() }
     }
 

@@ -82,7 +82,9 @@ fn count() -> Result<usize> {
     // An old driver lacks symbols that cudarc asks for, which it answers by a panic: caught, and not printed.
     match quietly(CudaContext::device_count) {
         Some(Ok(n)) if n > 0 => Ok(n as usize),
-        Some(Ok(_)) => none("the driver works and sees no device", "check CUDA_VISIBLE_DEVICES, or choose --device cpu"),
+        Some(Ok(_)) => {
+            none("the driver works and sees no device", "check CUDA_VISIBLE_DEVICES, or choose --device cpu")
+        }
         Some(Err(DriverError(code))) if code == sys::CUresult::CUDA_ERROR_NO_DEVICE => {
             none("the driver sees no device", "check CUDA_VISIBLE_DEVICES, or choose --device cpu")
         }

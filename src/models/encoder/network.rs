@@ -108,12 +108,7 @@ impl<B: Backend> Encoder<B> {
     }
 
     /// The ops of a pass over the batch that was taken in.
-    fn run<A: Activation>(
-        &self,
-        backend: &B,
-        work: &mut Workspace<B, A>,
-        trace: &mut Trace<'_, B, A>,
-    ) -> Result<()> {
+    fn run<A: Activation>(&self, backend: &B, work: &mut Workspace<B, A>, trace: &mut Trace<'_, B, A>) -> Result<()> {
         let Self { config, .. } = self;
         let (n, d) = (work.n_rows, config.d_model);
         embed_tokens(

@@ -4,7 +4,7 @@
 
 use super::{Attention, Heads};
 use crate::backend::cuda::{CudaBuffer, CudaView, Grid};
-use crate::backend::{Activation, Cuda, Element, Memory, MatrixMut};
+use crate::backend::{Activation, Cuda, Element, MatrixMut, Memory};
 use crate::error::{Error, Result};
 
 /// Widths of heads that the kernels have instances for; others run in the next wider one.

@@ -68,7 +68,9 @@ impl<'a> Layout<'a> {
                     let mut view = |rows: &[A]| cuda.upload(rows, cuda.view_mut(&mut buffer, start..end));
                     // Weights that are stored as they are computed with go from the mapped file to the device.
                     match tensor.values() {
-                        Values::F16(values) if A::NAME == "f16" && width == stored => view(bytemuck::cast_slice(values))?,
+                        Values::F16(values) if A::NAME == "f16" && width == stored => {
+                            view(bytemuck::cast_slice(values))?
+                        }
                         _ => view(&padded_rows(&converted::<A>(tensor), width, stored))?,
                     }
                     start = end;
