@@ -84,13 +84,9 @@ RT_DEV Feed<T, SIDE> feed_of(const Layer<T>& layer, const Corner& corner, unsign
   const int row = threadIdx.x / F::CHUNKS, chunk = threadIdx.x % F::CHUNKS, k = layer.k;
   const T* x = layer.x + (long long)(corner.row + row) * k + chunk * F::CHUNK;
   const T* weight = layer.weight + (long long)(corner.column + row) * k + chunk * F::CHUNK;
-  return {x,
-          weight,
-          rows_inside<SIDE, F::STRIDE>(row, layer.m - corner.row),
-          rows_inside<SIDE, F::STRIDE>(row, layer.n - corner.column),
-          k - chunk * F::CHUNK,
-          k,
-          shared + chunk_place<SIDE>(row, chunk)};
+  const u32 x_rows = rows_inside<SIDE, F::STRIDE>(row, layer.m - corner.row);
+  const u32 weight_rows = rows_inside<SIDE, F::STRIDE>(row, layer.n - corner.column);
+  return {x, weight, x_rows, weight_rows, k - chunk * F::CHUNK, k, shared + chunk_place<SIDE>(row, chunk)};
 }
 
 // Zeros stand for what lies outside of the matrix.
@@ -263,14 +259,12 @@ template <int SIDE> RT_DEV void multiply_tile(Feed<float, SIDE> feed, unsigned c
   }
   rt_copy_wait<0>();
   __syncthreads();
-  float* to = reinterpret_cast<float*>(shared);
 #pragma unroll
   for (int i = 0; i < SIDE / ROW_STRIDE; i++) {
+    const int row = first_row + i * ROW_STRIDE;
+    float* row_sums = reinterpret_cast<float*>(shared) + row * SIDE;
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
-      const int row = first_row + i * ROW_STRIDE;
-      to[row * SIDE + staged(row, first_column + j * COLUMN_STRIDE)] = sums[i][j];
-    }
+    for (int j = 0; j < 8; j++) row_sums[staged(row, first_column + j * COLUMN_STRIDE)] = sums[i][j];
   }
 }
 
@@ -323,83 +317,116 @@ RT_DEV float swish(float a, float beta, float*) {
   return bounded / (1.f + expf(-beta * bounded));
 }
 
-// Rotates 8 columns of q or k by their position. The partners of a quad of columns are half a head away.
-template <class T>
-RT_DEV void rotate(const Layer<T>& layer, const float* sums, int row, int local, int column, float scale, u32 position,
-                   float (&z)[8]) {
+// For rope, what a thread needs of the columns half a head away from its own 8, two quads.
+struct Partners {
+  int quads[2], angles[2];
+  bool left[2];  // whether the thread's own quad is in the left half of its head
+  float bias[2][4], scale;
+};
+
+template <int WIDTH> RT_DEV void read_bias(const float* bias, int column, float (&v)[WIDTH]) {
+#pragma unroll
+  for (int i = 0; i < WIDTH; i += 4) {
+    v[i] = v[i + 1] = v[i + 2] = v[i + 3] = 0.f;
+    if (bias) read_quad(bias + column + i, v + i);
+  }
+}
+
+template <class T> RT_DEV Partners partners_of(const Layer<T>& layer, int row, int local, int column) {
   const int half = layer.d_head / 2;
+  Partners partners;
+  partners.scale = column < layer.n / 3 ? layer.q_scale : 1.f;
 #pragma unroll
-  for (int quad = 0; quad < 8; quad += 4) {
-    const int place = (column + quad) % layer.d_head;
+  for (int i = 0; i < 2; i++) {
+    const int place = (column + 4 * i) % layer.d_head;
     const bool left = place < half;
-    const int away = quad + (left ? half : -half);
-    const long long angle = (long long)position * half + (left ? place : place - half);
-    float partner[4], bias[4] = {}, cosine[4], sine[4];
-    read_quad(sums + staged(row, local + away), partner);
-    if (layer.bias) read_quad(layer.bias + column + away, bias);
-    read_quad(layer.cosines + angle, cosine);
-    read_quad(layer.sines + angle, sine);
+    const int away = 4 * i + (left ? half : -half);
+    read_bias(layer.bias, column + away, partners.bias[i]);
+    partners.quads[i] = staged(row, local + away);
+    partners.angles[i] = left ? place : place - half;
+    partners.left[i] = left;
+  }
+  return partners;
+}
+
+// Scales 8 columns of q or k, then rotates them by their position.
+template <class T>
+RT_DEV void rotate(const Layer<T>& layer, const Partners& partners, const float* sums, u32 position, float (&z)[8]) {
+  const long long angles = (long long)position * (layer.d_head / 2);
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const float other = (partner[i] + bias[i]) * scale * sine[i];
-      z[quad + i] = fmaf(z[quad + i], cosine[i], left ? -other : other);
+  for (int i = 0; i < 2; i++) {
+    float partner[4], cosine[4], sine[4];
+    read_quad(sums + partners.quads[i], partner);
+    read_quad(layer.cosines + angles + partners.angles[i], cosine);
+    read_quad(layer.sines + angles + partners.angles[i], sine);
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      const float other = (partner[j] + partners.bias[i][j]) * partners.scale * sine[j];
+      z[4 * i + j] = fmaf(z[4 * i + j] * partners.scale, cosine[j], partners.left[i] ? -other : other);
     }
   }
 }
 
-// From the sums of a row to 8 outputs. `sums` is the staged row, `local` the column in it.
-template <class T, Epilogue E, int WIDTH>
-RT_DEV void finish_row(const Layer<T>& layer, const Corner& corner, const float* sums, int row, int local,
-                       const float (&bias)[WIDTH], float (&y)[8]) {
-  const int column = corner.column + local;
-  float z[WIDTH];
-#pragma unroll
-  for (int i = 0; i < WIDTH; i += 4) read_quad(sums + staged(row, local + i), z + i);
-#pragma unroll
-  for (int i = 0; i < WIDTH; i++) z[i] += bias[i];
-  if constexpr (E == ADD) rt_load8(layer.y + (long long)(corner.row + row) * layer.n + column, y);
-  if constexpr (E == ROPE) {
-    const int d_model = layer.n / 3;
-    const float scale = column < d_model ? layer.q_scale : 1.f;
-#pragma unroll
-    for (int i = 0; i < 8; i++) z[i] *= scale;
-    if (column < 2 * d_model) rotate(layer, sums, row, local, column, scale, layer.positions[corner.row + row], z);
-  }
+// From z to 8 outputs; for ADD, y holds what z is added to.
+template <class T, Epilogue E, int WIDTH> RT_DEV void activate(const float (&z)[WIDTH], float beta, float (&y)[8]) {
 #pragma unroll
   for (int i = 0; i < 8; i++) {
     if constexpr (E == STORE || E == ROPE) y[i] = z[i];
     if constexpr (E == GELU) y[i] = gelu(z[i], (T*)nullptr);
     if constexpr (E == RELU) y[i] = z[i] < 0.f ? 0.f : z[i];
     if constexpr (E == ADD) y[i] += z[i];
-    if constexpr (E == SWIGLU) y[i] = swish(z[2 * i], layer.beta, (T*)nullptr) * z[2 * i + 1];
+    if constexpr (E == SWIGLU) y[i] = swish(z[2 * i], beta, (T*)nullptr) * z[2 * i + 1];
   }
 }
 
-// A thread has 8 outputs of every STRIDE-th row of the tile, a few rows at a time so that their reads overlap.
+// A thread has 8 outputs of every STRIDE-th row of the tile. It works without branches on a few rows at a time, so that
+// their reads overlap; for rows below the matrix it repeats the last one and does not write.
+template <class T, int SIDE, Epilogue E>
+RT_DEV void finish_columns(const Layer<T>& layer, const Corner& corner, const float* sums, int local) {
+  constexpr int WIDTH = E == SWIGLU ? 16 : 8, STRIDE = Tile<SIDE>::THREADS / (SIDE / WIDTH), BATCH = E == ROPE ? 2 : 4;
+  constexpr int STEP = STRIDE * BATCH < SIDE ? STRIDE * BATCH : SIDE;
+  const int thread_row = threadIdx.x / (SIDE / WIDTH), column = corner.column + local;
+  int quads[WIDTH / 4];
+  float bias[WIDTH];
+#pragma unroll
+  for (int i = 0; i < WIDTH / 4; i++) quads[i] = staged(thread_row, local + 4 * i);
+  read_bias(layer.bias, column, bias);
+  Partners partners;
+  if constexpr (E == ROPE) partners = partners_of(layer, thread_row, local, column);
+  const int width = E == SWIGLU ? layer.n / 2 : layer.n;
+  T* to = layer.y + (E == SWIGLU ? column / 2 : column);
+  for (int first = thread_row; first < SIDE && corner.row + first < layer.m; first += STEP) {
+    float y[STEP / STRIDE][8];
+#pragma unroll
+    for (int i = 0; i < STEP / STRIDE; i++) {
+      const int row = min(corner.row + first + i * STRIDE, layer.m - 1);
+      const float* row_sums = sums + (first + i * STRIDE) * SIDE;
+      float z[WIDTH];
+#pragma unroll
+      for (int j = 0; j < WIDTH / 4; j++) read_quad(row_sums + quads[j], z + 4 * j);
+#pragma unroll
+      for (int j = 0; j < WIDTH; j++) z[j] += bias[j];
+      if constexpr (E == ADD) rt_load8(to + (long long)row * width, y[i]);
+      if constexpr (E == ROPE) rotate(layer, partners, row_sums, layer.positions[row], z);
+      activate<T, E>(z, layer.beta, y[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < STEP / STRIDE; i++) {
+      const int row = corner.row + first + i * STRIDE;
+      if (row < layer.m) rt_store8(to + (long long)row * width, y[i]);
+    }
+  }
+}
+
 template <class T, int SIDE, Epilogue E>
 RT_DEV void finish_tile(const Layer<T>& layer, const Corner& corner, const float* sums) {
-  constexpr int WIDTH = E == SWIGLU ? 16 : 8, STRIDE = Tile<SIDE>::THREADS / (SIDE / WIDTH);
-  constexpr int BATCH = SIDE / STRIDE < 4 ? SIDE / STRIDE : 4;
+  constexpr int WIDTH = E == SWIGLU ? 16 : 8;
   const int local = threadIdx.x % (SIDE / WIDTH) * WIDTH, column = corner.column + local;
   if (local >= corner.columns || column >= layer.n) return;
-  float bias[WIDTH] = {};
-#pragma unroll
-  for (int i = 0; i < WIDTH; i += 4) {
-    if (layer.bias) read_quad(layer.bias + column + i, bias + i);
-  }
-  const int width = E == SWIGLU ? layer.n / 2 : layer.n, y_column = E == SWIGLU ? column / 2 : column;
-  for (int first = threadIdx.x / (SIDE / WIDTH); first < SIDE; first += BATCH * STRIDE) {
-    float y[BATCH][8];
-#pragma unroll
-    for (int i = 0; i < BATCH; i++) {
-      const int row = first + i * STRIDE;
-      if (corner.row + row < layer.m) finish_row<T, E>(layer, corner, sums + row * SIDE, row, local, bias, y[i]);
-    }
-#pragma unroll
-    for (int i = 0; i < BATCH; i++) {
-      const int row = corner.row + first + i * STRIDE;
-      if (row < layer.m) rt_store8(layer.y + (long long)row * width + y_column, y[i]);
-    }
+  if (E == ROPE && column >= layer.n / 3 * 2) {
+    finish_columns<T, SIDE, STORE>(layer, corner, sums, local);
+  } else {
+    finish_columns<T, SIDE, E>(layer, corner, sums, local);
   }
 }
 

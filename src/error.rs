@@ -71,12 +71,12 @@ pub enum Error {
         found: String,
     },
     /// A device has no memory left.
-    #[error("{device} has no memory left for {bytes} bytes")]
+    #[error("{device} has no memory left: {doing} failed")]
     DeviceMemory {
         /// The device.
         device: String,
         /// What was asked for.
-        bytes: usize,
+        doing: String,
     },
     /// A device stopped working: what runs on it now is lost.
     #[error("{device}: {what}")]
@@ -154,7 +154,9 @@ impl Error {
                 _ => "",
             },
             Self::Shape { .. } => "this is a defect of the program: please report the command and this line",
-            Self::DeviceMemory { .. } => "use a device with more memory, stop what else runs on it, or choose --device cpu",
+            Self::DeviceMemory { .. } => {
+                "use a device with more memory, stop what else runs on it, or choose --device cpu"
+            }
             Self::DeviceLost { .. } => "run the same command again, on another device where there is one",
             Self::Interrupted => "run the same command again",
         }

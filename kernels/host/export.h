@@ -25,7 +25,8 @@ template <class... A> struct Signature {
 };
 template <class... A> Kernel export_kernel(const char* name, void (*function)(A...), const Kernel* place) {
   static_assert(((sizeof(A) <= 256) && ...), "an argument of at most 256 bytes");
-  return add_kernel({name, 0, (u32)sizeof...(A), Signature<A...>::bytes, Signature<A...>::call, (void (*)())function}, place);
+  using S = Signature<A...>;
+  return add_kernel({name, 0, (u32)sizeof...(A), S::bytes, S::call, (void (*)())function}, place);
 }
 
 }  // namespace rt_host

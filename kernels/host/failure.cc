@@ -19,7 +19,8 @@ void print(Block& block, const Thread* thread, const char* format, va_list argum
     std::snprintf(where, sizeof where, " thread (%u,%u,%u)", t.x, t.y, t.z);
   }
   const Index3& b = block.index;
-  std::fprintf(stderr, "host shim: %s: block (%u,%u,%u)%s: %s\n", block.launch->kernel.name, b.x, b.y, b.z, where, cause);
+  const char* kernel = block.launch->kernel.name;
+  std::fprintf(stderr, "host shim: %s: block (%u,%u,%u)%s: %s\n", kernel, b.x, b.y, b.z, where, cause);
 }
 
 constexpr size_t signal_stack_bytes = 64 << 10;
@@ -42,8 +43,10 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   } else if (info->si_code == SI_KERNEL) {
     report(block, current, cuda_misaligned_address, "misaligned 16-byte access");
   } else if (block.shared.is_guard(at)) {
-    report(block, current, cuda_illegal_address, "access at %p, %td bytes from the start of %zu bytes of shared memory", at,
-           (const char*)at - (const char*)block.shared.data(), block.launch->shared_bytes);
+    const ptrdiff_t offset = (const char*)at - (const char*)block.shared.data();
+    const size_t bytes = block.launch->shared_bytes;
+    report(block, current, cuda_illegal_address, "access %td bytes from the start of %zu bytes of shared memory",
+           offset, bytes);
   } else if (block.stacks.overflowed_at(at)) {
     report(block, current, cuda_launch_failed, "local variables overflow the stack");
   } else {

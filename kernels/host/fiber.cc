@@ -45,7 +45,8 @@ Stacks::~Stacks() {
 void Stacks::reserve(u32 count) {
   if (count <= count_) return;
   if (base_) munmap(base_, stride * count_);
-  void* mapped = mmap(nullptr, stride * count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* mapped = mmap(nullptr, stride * count, PROT_READ | PROT_WRITE, kind, -1, 0);
   if (mapped == MAP_FAILED) {
     std::perror("host shim: stacks");
     std::abort();

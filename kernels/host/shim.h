@@ -59,6 +59,11 @@ RT_DEV float rt_shuffle(float value, int lane) {
   return operands.result;
 }
 RT_DEV float rt_shuffle_xor(float value, int mask) { return rt_shuffle(value, (int)rt_host::current->lane ^ mask); }
+RT_DEV bool rt_any(bool condition) {
+  rt_host::Any operands{condition, false};
+  rt_host::collective(rt_host::any, &operands);
+  return operands.result;
+}
 RT_DEV void rt_sync_warp() { rt_host::collective(rt_host::sync_warp, nullptr); }
 
 // ---- Short functions ----

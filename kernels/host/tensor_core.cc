@@ -12,7 +12,9 @@ template <bool transposed> void carry_out_load(Warp& warp) {
   u16 matrix[4][8][8];
   for (u32 lane = 0; lane < warp_lanes; lane++) {
     const void* row = ((const LoadMatrix*)warp.operands[lane])->row;
-    if ((uintptr_t)row % 16) fail(cuda_misaligned_address, "ldmatrix: row %p of lane %u is not 16-byte aligned", row, lane);
+    if ((uintptr_t)row % 16) {
+      fail(cuda_misaligned_address, "ldmatrix: row %p of lane %u is not 16-byte aligned", row, lane);
+    }
     std::memcpy(matrix[lane / 8][lane % 8], row, 16);
   }
   for (u32 lane = 0; lane < warp_lanes; lane++) {

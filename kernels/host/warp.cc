@@ -11,9 +11,16 @@ void carry_out_shuffle(Warp& warp) {
   }
 }
 
+void carry_out_any(Warp& warp) {
+  bool result = false;
+  for (const void* place : warp.operands) result = result || ((const Any*)place)->condition;
+  for (void* place : warp.operands) ((Any*)place)->result = result;
+}
+
 }  // namespace
 
 const Operation shuffle{"rt_shuffle", carry_out_shuffle};
+const Operation any{"rt_any", carry_out_any};
 const Operation sync_warp{"rt_sync_warp", [](Warp&) {}};
 
 void collective(const Operation& operation, void* operands) {

@@ -20,6 +20,12 @@ struct Shuffle {
 };
 extern const Operation shuffle;
 
+struct Any {
+  bool condition;
+  bool result;
+};
+extern const Operation any;
+
 extern const Operation sync_warp;
 
 }  // namespace rt_host

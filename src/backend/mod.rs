@@ -12,6 +12,7 @@ mod matrix;
 use std::ops::Range;
 
 pub use cpu::Cpu;
+pub use cuda::Cuda;
 pub use element::{Activation, Element, Real};
 pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};

@@ -1,12 +1,12 @@
 //! What every subcommand is given: the global flags, made usable.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use biollmnet::error::{Error, Result};
 use biollmnet::progress::{Progress, interrupt_flag};
 use clap::{Args, ValueEnum};
 
-use super::device::Device;
+use super::device::{Device, Opened};
 use super::output::say;
 use super::progress;
 
@@ -85,12 +85,14 @@ pub struct Context {
     pub progress: Arc<dyn Progress>,
     /// Threads of the global pool.
     pub threads: usize,
+    /// What was asked for.
+    pub device: Device,
+    opened: OnceLock<Opened>,
 }
 
 impl Context {
     /// Starts the thread pool and the signal handlers.
     pub fn new(global: &Global, command: String) -> Result<Self> {
-        global.device.check()?;
         let mut pool = rayon::ThreadPoolBuilder::new();
         if global.threads > 0 {
             pool = pool.num_threads(usize::from(global.threads));
@@ -112,7 +114,26 @@ impl Context {
             quiet: global.quiet,
             progress: progress::choose(global.progress, global.quiet),
             threads: rayon::current_num_threads(),
+            device: global.device,
+            opened: OnceLock::new(),
         })
+    }
+
+    /// The same for another command line.
+    pub fn with_command(&self, command: String) -> Self {
+        Self { command, ..self.clone() }
+    }
+
+    /// The device that was asked for, opened when it is first needed; `auto` says on standard error what it became.
+    ///
+    /// # Errors
+    /// When the device is not there.
+    pub fn backend(&self) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let opened = self.device.open(|line| self.note(line))?;
+        Ok(self.opened.get_or_init(|| opened))
     }
 
     /// A line for people on stderr; silent with `--quiet`.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use biollmnet::backend::Cuda;
 use biollmnet::error::{Error, Result};
 
 /// Where to compute.
@@ -41,15 +42,59 @@ impl std::fmt::Display for Device {
     }
 }
 
+/// A device that can be computed on.
+#[derive(Debug, Clone)]
+pub enum Opened {
+    /// The CPU.
+    Cpu,
+    /// A CUDA device.
+    Cuda(Cuda),
+}
+
 impl Device {
-    /// Refuses a device that this version cannot compute on: there is no silent fall-back.
-    pub fn check(self) -> Result<()> {
+    /// Opens the device; `auto` takes the first CUDA device, else the CPU, and tells `note` which and why. There is no
+    /// other fall-back.
+    pub fn open(self, note: impl FnOnce(String)) -> Result<Opened> {
+        match self {
+            Self::Cpu => Ok(Opened::Cpu),
+            Self::Cuda(ordinal) => Cuda::open(ordinal).map(Opened::Cuda),
+            Self::Auto => Ok(match Cuda::open(0) {
+                Ok(cuda) => {
+                    note(format!("computing on {}", cuda.info()));
+                    Opened::Cuda(cuda)
+                }
+                Err(reason) => {
+                    note(format!("computing on the CPU: {reason}"));
+                    Opened::Cpu
+                }
+            }),
+        }
+    }
+
+    /// Refuses a CUDA device for `work`, which this version does on the CPU.
+    pub fn check_cpu(self, work: &str) -> Result<()> {
         match self {
             Self::Auto | Self::Cpu => Ok(()),
-            Self::Cuda(n) => Err(Error::data(
-                format!("device cuda:{n} was asked for, but this version computes on the CPU only"),
-                "use --device cpu or --device auto",
+            Self::Cuda(_) => Err(Error::data(
+                format!("device {self} was asked for, and {work} is computed on the CPU in this version"),
+                "use --device cpu or --device auto; embed, predict, screen and bench compute on CUDA devices",
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_others_refused() {
+        for name in ["auto", "cpu", "cuda:0", "cuda:17"] {
+            assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        for name in ["gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
+            assert!(name.parse::<Device>().is_err(), "{name}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod machine;
 
+use biollmnet::backend::cuda::{self, DeviceInfo, ImageKind, ImagesInfo};
 use biollmnet::error::Result;
 use biollmnet::files::space::{Space, space_of};
 use clap::Args;
@@ -40,8 +41,56 @@ struct Report {
     memory: Option<Space>,
     temp_folder: String,
     temp_space: Option<Space>,
-    cuda: &'static str,
+    cuda: Cuda,
     quick_reading: Reading,
+}
+
+/// What there is of CUDA.
+#[derive(Debug, Serialize)]
+struct Cuda {
+    devices: Vec<DeviceInfo>,
+    /// Why there is none, and what to do.
+    missing: Option<String>,
+    kernels: ImagesInfo,
+}
+
+impl Cuda {
+    fn of_this_machine() -> Self {
+        let (devices, missing) = match cuda::devices() {
+            Ok(devices) => (devices, None),
+            Err(reason) => (Vec::new(), Some(format!("{reason}: {}", reason.help()))),
+        };
+        Self { devices, missing, kernels: cuda::source_of_images() }
+    }
+
+    /// A line for each device and one for the kernels.
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let device = |device: &DeviceInfo| {
+            let (major, minor) = device.capability;
+            format!(
+                "{device}: compute capability {major}.{minor}, {} multiprocessors, {:.1} GiB, driver for CUDA {}.{}",
+                device.multiprocessors,
+                device.memory as f64 / GIB,
+                device.driver / 1000,
+                device.driver % 1000 / 10
+            )
+        };
+        let devices = self.devices.iter().map(|info| ("CUDA device", device(info)));
+        let missing = self.missing.iter().map(|reason| ("CUDA device", reason.clone()));
+        let kernels = match self.kernels.kind {
+            ImageKind::Embedded => {
+                let images = self.kernels.architectures.join(", ");
+                format!("{} files by nvcc {} for {images}", self.kernels.kernels.len(), self.kernels.nvcc)
+            }
+            ImageKind::CompiledAtFirstUse => format!(
+                "{} files, compiled at first use by NVRTC {}",
+                self.kernels.kernels.len(),
+                self.kernels.nvrtc.as_deref().unwrap_or("of this machine")
+            ),
+            ImageKind::Missing => format!("missing: {}", self.kernels.advice.unwrap_or_default()),
+        };
+        devices.chain(missing).chain([("CUDA kernels", kernels)]).collect()
+    }
 }
 
 /// Looks around, measures for half a second, prints.
@@ -55,7 +104,7 @@ pub fn run(_args: &DoctorArgs, context: &Context) -> Result<Outcome> {
         memory: machine::memory(),
         temp_folder: temp.display().to_string(),
         temp_space: space_of(&temp),
-        cuda: "not part of this version: CPU only",
+        cuda: Cuda::of_this_machine(),
         quick_reading: Reading::take()?,
     };
     if context.json {
@@ -70,7 +119,7 @@ fn print_table(report: &Report) -> Result<()> {
     let Report { build, cpu, quick_reading: reading, .. } = report;
     let features: Vec<String> =
         cpu.features.iter().map(|(name, found)| format!("{name} {}", if *found { "yes" } else { "no" })).collect();
-    let rows = [
+    let rows = vec![
         ("biollmnet", report.version.to_owned()),
         ("built for", format!("{}, {} profile, {}", build.target, build.profile, build.rustc)),
         ("processor", format!("{}, {} cores", cpu.model, cpu.cores)),
@@ -79,7 +128,8 @@ fn print_table(report: &Report) -> Result<()> {
         ("threads", report.threads.to_string()),
         ("memory", sizes(report.memory)),
         ("temp folder", format!("{}: {}", report.temp_folder, sizes(report.temp_space))),
-        ("CUDA", report.cuda.to_owned()),
+    ];
+    let reading_rows = [
         (
             "quick reading",
             format!(
@@ -89,14 +139,15 @@ fn print_table(report: &Report) -> Result<()> {
         ),
         ("", format!("a sample of {:.1} s, not a benchmark: for that run `biollmnet bench`", reading.seconds)),
     ];
-    for (name, value) in rows {
+    for (name, value) in rows.into_iter().chain(report.cuda.rows()).chain(reading_rows) {
         print(format!("{name:<14} {value}").trim_end())?;
     }
     Ok(())
 }
 
+const GIB: f64 = (1u64 << 30) as f64;
+
 fn sizes(space: Option<Space>) -> String {
-    const GIB: f64 = (1u64 << 30) as f64;
     space.map_or_else(
         || "unknown".to_owned(),
         |s| format!("{:.1} GiB free of {:.1} GiB", s.free as f64 / GIB, s.total as f64 / GIB),

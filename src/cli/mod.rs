@@ -78,12 +78,12 @@ enum Command {
 
 fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
     match command {
-        Command::Demo(args) => demo::run(args, context),
+        Command::Demo(args) => context.device.check_cpu("demo").and_then(|()| demo::run(args, context)),
         Command::Import(args) => import::run(args, context),
         Command::Init(args) => init::run(args, context),
         Command::Embed(args) => embed::run(args, context),
-        Command::Train(args) => train::run(args, context),
-        Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Train(args) => context.device.check_cpu("train").and_then(|()| train::run(args, context)),
+        Command::Evaluate(args) => context.device.check_cpu("evaluate").and_then(|()| evaluate::run(args, context)),
         Command::Predict(args) => predict::run(args, context),
         Command::Screen(args) => screen::run(args, context),
         Command::ImportVectors(args) => import_vectors::run(args, context),

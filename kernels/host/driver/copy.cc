@@ -57,8 +57,8 @@ template <class F> int on_stream(Stream* handle, F call_with) {
 template <class F> int at_once(F call_with) {
   const Call call;
   if (const int error = call.obstacle()) return error;
-  const bool implicit = capturing_blocking();
-  if (const int error = forbid_unsafe()) return implicit ? capture_implicit : error;
+  if (const int error = forbid_default_stream()) return error;
+  if (const int error = forbid_unsafe()) return error;
   Stream& stream = stream_of(nullptr);
   const int error = call_with(stream);
   return error ? error : stream.drain();

@@ -68,11 +68,11 @@ namespace {
 int wait_captured(Stream& stream, const Event& event) {
   const std::shared_ptr<Capture> capture = event.capture;
   if (!capture) {  // recorded outside, waited for inside
-    invalidate(*stream.capture, capture_invalidated);
+    invalidate(*stream.capture);
     return capture_isolation;
   }
   if (stream.capture && stream.capture != capture) {
-    invalidate(*stream.capture, capture_invalidated);
+    invalidate(*stream.capture);
     return capture_merge;
   }
   if (!event.stream->capture) return capture_isolation;  // the capture has ended
@@ -80,7 +80,8 @@ int wait_captured(Stream& stream, const Event& event) {
     stream.capture = capture;
     capture->joined[&stream] = false;
   }
-  if (event.stream != capture->origin && event.position == event.stream->submitted) capture->joined[event.stream] = true;
+  const bool covers_all = event.position == event.stream->submitted;
+  if (event.stream != capture->origin && covers_all) capture->joined[event.stream] = true;
   return success;
 }
 

@@ -1,5 +1,4 @@
 // Capturing streams into graphs and running them.
-#include <algorithm>
 #include "stream.h"
 
 using namespace standin;
@@ -24,7 +23,8 @@ CU_ENTRY cuStreamEndCapture(Stream* handle, Graph** graph) {
   const std::shared_ptr<Capture> capture = stream.capture;
   if (!capture) return illegal_state;
   if (capture->origin != &stream) return capture_unmatched;
-  if (capture->mode != CaptureMode::relaxed && capture->thread != std::this_thread::get_id()) return capture_wrong_thread;
+  const bool own_thread = capture->thread == std::this_thread::get_id();
+  if (capture->mode != CaptureMode::relaxed && !own_thread) return capture_wrong_thread;
   stream.capture.reset();
   bool all_joined = true;
   for (const auto& [other, joined] : capture->joined) {

@@ -43,7 +43,9 @@ struct Arguments {
   }
 };
 
-int launch(Function* function, rt_host::Index3 grid, rt_host::Index3 block, u32 shared, Stream* handle, void** arguments) {
+using rt_host::Index3;
+
+int launch(Function* function, Index3 grid, Index3 block, u32 shared, Stream* handle, void** arguments) {
   const Call call;
   if (const int error = call.obstacle()) return error;
   if (!function) return invalid_handle;
@@ -117,7 +119,8 @@ CU_ENTRY cuFuncGetAttribute(int* value, int attribute, Function* function) {
   return success;
 }
 CU_ENTRY cuFuncSetCacheConfig(Function*, int) { return success; }
-CU_ENTRY cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, Function* f, int threads, size_t shared, unsigned) {
+CU_ENTRY cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, Function* f, int threads, size_t shared,
+                                                              unsigned) {
   *blocks = occupancy(*f, threads, shared);
   return success;
 }

@@ -1,5 +1,4 @@
 #include "stream.h"
-#include <algorithm>
 #include <set>
 
 namespace standin {
@@ -20,7 +19,7 @@ int Stream::submit(Work work) {
     return success;
   }
   if (this == &default_stream) {
-    if (capturing_blocking()) return capture_implicit;
+    if (const int error = forbid_default_stream()) return error;
     if (const int error = drain_blocking()) return error;
   }
   queue.push_back(std::move(work));
@@ -55,13 +54,17 @@ int drain_blocking() {
   return stuck();
 }
 
-bool capturing_blocking() {
-  return std::any_of(streams.begin(), streams.end(), [](Stream* s) { return s->capture && s->blocking; });
+int forbid_default_stream() {
+  int error = success;
+  for (Stream* stream : streams) {
+    if (!stream->capture || !stream->blocking) continue;
+    invalidate(*stream->capture);
+    error = capture_implicit;
+  }
+  return error;
 }
 
-void invalidate(Capture& capture, int error) {
-  if (!capture.error) capture.error = error;
-}
+void invalidate(Capture& capture) { capture.error = capture_invalidated; }
 
 int forbid_unsafe() {
   int error = success;
@@ -70,7 +73,7 @@ int forbid_unsafe() {
     const CaptureMode mode = stream->capture->mode;
     const bool own = stream->capture->thread == std::this_thread::get_id();
     if (mode == CaptureMode::relaxed || (mode == CaptureMode::thread_local_ && !own)) continue;
-    invalidate(*stream->capture, capture_invalidated);
+    invalidate(*stream->capture);
     error = capture_unsupported;
   }
   return error;
@@ -103,7 +106,7 @@ CU_ENTRY cuStreamSynchronize(Stream* handle) {
   if (const int error = call.obstacle()) return error;
   Stream& stream = stream_of(handle);
   if (stream.capture) {
-    invalidate(*stream.capture, capture_invalidated);
+    invalidate(*stream.capture);
     return capture_unsupported;
   }
   if (&stream == &default_stream && drain_blocking()) return stuck();
@@ -114,7 +117,7 @@ CU_ENTRY cuStreamQuery(Stream* handle) {
   if (const int error = call.obstacle()) return error;
   Stream& stream = stream_of(handle);
   if (stream.capture) {
-    invalidate(*stream.capture, capture_invalidated);
+    invalidate(*stream.capture);
     return capture_unsupported;
   }
   if (stream.done == stream.submitted) return success;
@@ -126,7 +129,7 @@ CU_ENTRY cuCtxSynchronize() {
   if (const int error = call.obstacle()) return error;
   for (Stream* stream : streams) {
     if (!stream->capture) continue;
-    invalidate(*stream->capture, capture_invalidated);
+    invalidate(*stream->capture);
     return capture_unsupported;
   }
   return drain_all();

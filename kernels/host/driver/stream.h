@@ -59,8 +59,8 @@ int drain_all();
 int drain_blocking();
 // The error of a call that no capture in progress allows (allocating, synchronising); it also spoils the captures.
 int forbid_unsafe();
-void invalidate(Capture& capture, int error);
-// Whether a stream that orders itself with the default stream is being captured.
-bool capturing_blocking();
+// The same for work on the default stream while a stream that orders itself with it is captured.
+int forbid_default_stream();
+void invalidate(Capture& capture);
 
 }  // namespace standin

@@ -5,7 +5,7 @@ mod kept;
 mod nvrtc;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ const ADVICE: &str = "this binary was built without nvcc, and there is no NVRTC 
 /// What the kernels of this binary come as.
 #[must_use]
 pub fn source_of_images() -> ImagesInfo {
-    let embedded = KERNELS.iter().all(|kernel| !kernel.image.is_empty());
+    let embedded = replacements().is_some() || KERNELS.iter().all(|kernel| !kernel.image.is_empty());
     let nvrtc = if embedded { None } else { nvrtc::version() };
     let mut kernels: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
     kernels.sort_unstable();
@@ -88,7 +88,30 @@ pub fn source_of_images() -> ImagesInfo {
 /// [`Error::Data`] when the device is too old, or when there is neither an image nor a compiler.
 pub fn image(name: &str, capability: (i32, i32)) -> Result<Cow<'static, [u8]>> {
     let kernel = kernel(name, capability)?;
+    if let Some(folder) = replacements() {
+        let path = Path::new(&folder).join(format!("{name}.fatbin"));
+        return std::fs::read(&path).map(Cow::Owned).map_err(Error::io("read", path));
+    }
     if kernel.image.is_empty() { compiled(name, capability).map(Cow::Owned) } else { Ok(Cow::Borrowed(kernel.image)) }
+}
+
+/// Refuses a device for which there is no kernel.
+///
+/// # Errors
+/// [`Error::Data`] that says what is missing and how to get it.
+pub(super) fn check() -> Result<()> {
+    match source_of_images() {
+        ImagesInfo { kind: ImageKind::Missing, advice, .. } => {
+            Err(Error::data("there are no CUDA kernels to run", advice.unwrap_or_default()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A folder of fatbins or cubins, `layer_norm.fatbin`, …, that are taken in place of those of this binary: for work on
+/// kernels without building the program again.
+fn replacements() -> Option<std::ffi::OsString> {
+    std::env::var_os("BIOLLMNET_KERNELS").filter(|folder| !folder.is_empty())
 }
 
 /// The image of `kernels/<name>.cu` by NVRTC, whether there is an embedded one or not: for a driver that is older than

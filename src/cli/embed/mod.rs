@@ -57,14 +57,16 @@ pub struct EmbedArgs {
     /// averages overlapping windows of that length by residue and flags it (backbones).
     #[arg(long, value_enum, default_value_t = LongFlag::Error)]
     long: LongFlag,
-    /// Arithmetic of a backbone: f32, or int8 for its linear layers; f16 and fp8 are those of CUDA devices.
-    #[arg(long, value_enum, default_value_t = PrecisionFlag::F32)]
-    precision: PrecisionFlag,
-    /// Tokens (or atoms) that a backbone computes together; a longer sequence is computed alone. It changes no number.
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
-    max_tokens: u64,
+    /// Arithmetic of a backbone: f32; f16 (states and weights in half precision, sums in f32); int8 for its linear layers,
+    /// on the CPU [default: f16 of language models on CUDA devices, else f32].
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionFlag>,
+    /// Tokens (or atoms) that a backbone computes together; a longer sequence is computed alone. It changes no number
+    /// [default: 2048 on the CPU; on a CUDA device 128 for each multiprocessor, which fills it with whole tiles].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    max_tokens: Option<u64>,
     /// Most work space of a backbone, in bytes or as 512M, 8G; a sequence that takes more is refused, not the run
-    /// [default: 80 % of the free memory].
+    /// [default: 80 % of the free memory of the device].
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     max_memory: Option<u64>,
     /// Instruction set of a backbone's kernels: avx512-vnni, avx512, avx2, neon or portable [default: the fastest of
@@ -120,7 +122,7 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     if !weight_free {
         return run_backbone(args, context);
     }
-    if args.precision != PrecisionFlag::F32 {
+    if args.precision.is_some_and(|precision| precision != PrecisionFlag::F32) {
         return Err(Error::usage(
             format!("encoder '{}' has no weights that --precision could change", args.encoder),
             "leave --precision out",

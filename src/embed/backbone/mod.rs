@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::seq::SequenceRecord;
 use crate::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary};
 pub use device::OnDevice;
-pub use open::Variant;
+pub use open::{Variant, load};
 
 /// Records that are read before the first of them is computed: enough of like length come together.
 const RECORDS_AHEAD: usize = 4096;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::{BackboneCard, BackboneEncoder, BackboneOptions, OnDevice};
+use half::f16;
+
+use super::{BackboneCard, BackboneEncoder, BackboneOptions, OnDevice, TokenEncoder};
 use crate::error::{Error, Result};
-use crate::models::backbone::Backbone;
+use crate::models::backbone::{Backbone, SequenceNetwork};
 use crate::ops::Backend;
 use crate::ops::linear::Precision;
 use crate::seq::Alphabet;
@@ -19,34 +21,55 @@ pub struct Variant {
     pub trained_letters_only: bool,
 }
 
-impl<B: Backend + Send + Sync> BackboneEncoder<OnDevice<B>> {
-    /// Loads the network of an opened backbone with the vocabulary of its tokenizer files, else the built-in one.
+/// Loads the network of an opened backbone on a device: its states lie in f16 where the precision is that, else in f32.
+///
+/// # Errors
+/// [`Error::Format`] for a backbone that is no sequence model; those of [`OnDevice::load`].
+pub fn load<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    backbone: &Backbone,
+    path: &Path,
+    precision: Precision,
+) -> Result<Box<dyn TokenEncoder>> {
+    let encoder = &sequence_network(backbone, path)?.encoder;
+    Ok(match precision {
+        Precision::F16 => Box::new(OnDevice::<B, f16>::load(backend, encoder, backbone.scope(), precision)?),
+        Precision::F32 | Precision::Int8 => {
+            Box::new(OnDevice::<B, f32>::load(backend, encoder, backbone.scope(), precision)?)
+        }
+    })
+}
+
+fn sequence_network<'a>(backbone: &'a Backbone, path: &Path) -> Result<&'a SequenceNetwork> {
+    backbone.config.network.sequence().ok_or_else(|| {
+        let reason = format!("'{}' is no sequence model", backbone.config.name);
+        Error::format(path, reason, "name the folder of an ESM-2 or a RiNALMo")
+    })
+}
+
+impl BackboneEncoder<Box<dyn TokenEncoder>> {
+    /// The encoder of a network that [`load`] loaded, with the vocabulary of the backbone's tokenizer files, else the
+    /// built-in one.
     ///
     /// # Errors
-    /// [`Error::Format`] for a backbone that is no sequence model, and for a tokenizer file that does not belong to its
-    /// weights; those of [`OnDevice::load`].
-    pub fn load(
-        backend: B,
+    /// [`Error::Format`] for a tokenizer file that does not belong to the weights.
+    pub fn of(
+        network: Box<dyn TokenEncoder>,
         backbone: &Backbone,
         path: &Path,
         variant: Variant,
         options: BackboneOptions,
     ) -> Result<Self> {
-        let config = &backbone.config;
-        let network = config.network.sequence().ok_or_else(|| {
-            let reason = format!("'{}' is no sequence model", config.name);
-            Error::format(path, reason, "name the folder of an ESM-2 or a RiNALMo")
-        })?;
-        let mut vocabulary = vocabulary(backbone, network.vocabulary.name(), path)?;
+        let config = sequence_network(backbone, path)?;
+        let mut vocabulary = vocabulary(backbone, config.vocabulary.name(), path)?;
         if variant.trained_letters_only {
             vocabulary = vocabulary.with_trained_letters_only();
         }
         let card = BackboneCard {
-            name: config.name.clone(),
-            digest: format!("{} in {}", config.weights_digest, variant.precision.name()),
-            trained_residues: network.max_trained_length,
+            name: backbone.config.name.clone(),
+            digest: format!("{} in {}", backbone.config.weights_digest, variant.precision.name()),
+            trained_residues: config.max_trained_length,
         };
-        let network = OnDevice::load(backend, &network.encoder, backbone.scope(), variant.precision)?;
         Ok(Self::new(network, vocabulary, card, options))
     }
 }

@@ -53,7 +53,7 @@ impl TokenEncoder for Fake {
     }
     fn begin(&mut self, batch: &TokenBatch, wanted: &[Wanted]) -> Result<()> {
         if batch.n_tokens() > self.room {
-            return Err(Error::DeviceMemory { device: "fake".into(), bytes: 1000 * batch.n_tokens() });
+            return Err(Error::DeviceMemory { device: "fake".into(), doing: format!("{} tokens", batch.n_tokens()) });
         }
         self.batches.lock().unwrap().push(batch.n_tokens());
         let states = Self::states(batch);
@@ -269,7 +269,7 @@ fn a_device_without_memory_gets_half_and_no_row_is_lost() {
     ];
     assert_eq!(found, expected);
     let rejects = fs::read_to_string(folder.path().join("store/rejects.tsv")).unwrap();
-    assert!(rejects.contains("12 letters: fake has no memory left for 14000 bytes"), "{rejects}");
+    assert!(rejects.contains("12 letters: fake has no memory left: 14 tokens failed"), "{rejects}");
     let roomy_folder = tempfile::tempdir().unwrap();
     run(roomy_folder.path(), fasta, backbone("rinalmo", roomy(100)), &ALL[..1], OPTIONS).unwrap();
     let others = rows(&roomy_folder.path().join("store"));

@@ -38,6 +38,30 @@ pub trait MoleculeEncoder: Send + Sync {
     ) -> Result<Vec<(usize, Refusal)>>;
 }
 
+impl<M: MoleculeEncoder + ?Sized> MoleculeEncoder for Box<M> {
+    fn poolings(&self) -> &[Pooling] {
+        (**self).poolings()
+    }
+    fn identity(&self, pooling: Pooling) -> EncoderIdentity {
+        (**self).identity(pooling)
+    }
+    fn dim(&self, pooling: Pooling) -> usize {
+        (**self).dim(pooling)
+    }
+    fn refusal(&self, molecule: &Molecule) -> Option<String> {
+        (**self).refusal(molecule)
+    }
+    fn encode(
+        &mut self,
+        molecules: &[Molecule],
+        poolings: &[Pooling],
+        vectors: &mut [Vectors],
+        progress: &dyn Progress,
+    ) -> Result<Vec<(usize, Refusal)>> {
+        (**self).encode(molecules, poolings, vectors, progress)
+    }
+}
+
 /// An encoder of molecules that come as SMILES.
 pub struct Molecules<M>(M);
 

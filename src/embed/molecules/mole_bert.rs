@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use half::f16;
+
 use super::MoleculeEncoder;
-use crate::data::EncoderIdentity;
 use crate::backend::Activation;
+use crate::data::EncoderIdentity;
 use crate::embed::encoder::Refusal;
 use crate::embed::pooling::Pooling;
 use crate::embed::store::Status;
@@ -34,6 +36,25 @@ pub struct MoleBert<B: Backend, A: Activation = f32> {
     max_atoms: usize,
     name: String,
     digest: String,
+}
+
+impl<B: Backend + Send + Sync + 'static> MoleBert<B> {
+    /// Loads the network of an opened backbone; its states lie in f16 where the precision is that, else in f32.
+    ///
+    /// # Errors
+    /// Those of [`MoleBert::load`].
+    pub fn boxed(
+        backend: B,
+        backbone: &Backbone,
+        path: &Path,
+        precision: Precision,
+        max_atoms: usize,
+    ) -> Result<Box<dyn MoleculeEncoder>> {
+        Ok(match precision {
+            Precision::F16 => Box::new(MoleBert::<B, f16>::load(backend, backbone, path, precision, max_atoms)?),
+            _ => Box::new(MoleBert::<B, f32>::load(backend, backbone, path, precision, max_atoms)?),
+        })
+    }
 }
 
 impl<B: Backend, A: Activation> MoleBert<B, A> {

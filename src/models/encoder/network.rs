@@ -73,8 +73,7 @@ impl<B: Backend> Encoder<B> {
     pub fn forward<A: Activation>(&self, backend: &B, batch: &TokenBatch, work: &mut Workspace<B, A>) -> Result<()> {
         self.admit(backend, batch, work)?;
         let mut recordings = std::mem::take(&mut work.recordings);
-        let [a, b, c] = B::launches(&work.inputs.sequences);
-        let key = [work.n_rows, a, b, c];
+        let key = [&[work.n_rows][..], &B::launches(&work.inputs.sequences)].concat();
         let done = backend.replay(&mut recordings, &key, || self.run(backend, work, &mut |_, _| Ok(())));
         work.recordings = recordings;
         let exchanges = self.config.attention_residual == AttentionResidual::Normalised;
@@ -109,12 +108,7 @@ impl<B: Backend> Encoder<B> {
     }
 
     /// The ops of a pass over the batch that was taken in.
-    fn run<A: Activation>(
-        &self,
-        backend: &B,
-        work: &mut Workspace<B, A>,
-        trace: &mut Trace<'_, B, A>,
-    ) -> Result<()> {
+    fn run<A: Activation>(&self, backend: &B, work: &mut Workspace<B, A>, trace: &mut Trace<'_, B, A>) -> Result<()> {
         let Self { config, .. } = self;
         let (n, d) = (work.n_rows, config.d_model);
         embed_tokens(

@@ -107,7 +107,7 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
         backend.upload(&ids, backend.view_mut(&mut self.inputs.ids, 0..self.n_rows))?;
         backend.upload(&positions, backend.view_mut(&mut self.inputs.positions, 0..self.n_rows))?;
         backend.upload(&scales, backend.view_mut(&mut self.inputs.scales, 0..self.n_rows))?;
-        backend.admit_sequences(&mut self.inputs.sequences, batch.cu_seqlens(), config.heads())
+        backend.admit_sequences::<A>(&mut self.inputs.sequences, batch.cu_seqlens(), config.heads())
     }
 
     /// Puts `state` and `normed` where they stand after an even number of exchanges, or an odd one. A recorded pass ends

@@ -20,12 +20,17 @@ impl Attention for Cpu {
     fn no_sequences(&self) -> Result<Vec<u32>> {
         Ok(Vec::new())
     }
-    fn admit_sequences(&self, sequences: &mut Vec<u32>, cu_seqlens: &[u32], _heads: Heads) -> Result<()> {
+    fn admit_sequences<A: Activation>(
+        &self,
+        sequences: &mut Vec<u32>,
+        cu_seqlens: &[u32],
+        _heads: Heads,
+    ) -> Result<()> {
         cu_seqlens.clone_into(sequences);
         Ok(())
     }
-    fn launches(_sequences: &Vec<u32>) -> [usize; 3] {
-        [0; 3]
+    fn launches(_sequences: &Vec<u32>) -> [usize; 4] {
+        [0; 4]
     }
 
     fn attention_raw<A: Activation>(

@@ -1,6 +1,7 @@
 //! Self-attention over packed sequences, without ever writing the `[T, T]` matrix.
 
 mod cpu;
+mod cuda;
 mod tile;
 
 use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
@@ -33,13 +34,18 @@ pub trait Attention: Memory {
     /// # Errors
     /// When the device has no memory left.
     fn no_sequences(&self) -> Result<Self::Sequences>;
-    /// Takes in where each sequence begins and the last one ends, `cu_seqlens [n_sequences + 1]`.
+    /// Takes in where each sequence begins and the last one ends, `cu_seqlens [n_sequences + 1]`, for states in `A`.
     ///
     /// # Errors
     /// When the device has no memory left or the copy fails.
-    fn admit_sequences(&self, sequences: &mut Self::Sequences, cu_seqlens: &[u32], heads: Heads) -> Result<()>;
+    fn admit_sequences<A: Activation>(
+        &self,
+        sequences: &mut Self::Sequences,
+        cu_seqlens: &[u32],
+        heads: Heads,
+    ) -> Result<()>;
     /// What of `sequences` fixes the launches of [`attention`], for the key of a [`replay`](Memory::replay).
-    fn launches(sequences: &Self::Sequences) -> [usize; 3];
+    fn launches(sequences: &Self::Sequences) -> [usize; 4];
 
     /// See [`attention`]; shapes have been checked.
     ///
@@ -131,7 +137,7 @@ mod tests {
         }));
         let heads = Heads { n_heads, d_head };
         let mut sequences = backend.no_sequences().unwrap();
-        backend.admit_sequences(&mut sequences, &cu_seqlens, heads).unwrap();
+        backend.admit_sequences::<f32>(&mut sequences, &cu_seqlens, heads).unwrap();
         let qkv = qkv.to_vec();
         let mut out = vec![f32::NAN; n * d];
         let qkv = Matrix::of(&backend, &qkv, n, 3 * d);

@@ -1,6 +1,7 @@
 //! Batch norm as it is at inference: each column shifted and scaled by stored statistics.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! Token ids to scaled rows of the embedding table.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! What a node of a graph network hears: its neighbours, the bonds to them, and itself.
 
 mod cpu;
+mod cuda;
 mod graph;
 
 pub use graph::{Graph, GraphView};

@@ -1,6 +1,7 @@
 //! Layer normalisation.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;

@@ -1,6 +1,8 @@
 //! A linear layer with stored weights and what follows it: `y = epilogue(x·Wᵀ + b)`.
 
 mod cpu;
+mod cuda;
+mod cuda_weights;
 mod finish;
 mod int8;
 mod panels;

@@ -1,6 +1,7 @@
 //! Means over ranges of rows.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;

@@ -1,0 +1,110 @@
+//! Launches `kernels/linear.cu`: a block for each tile of outputs.
+
+use super::cuda_weights::CudaWeights;
+use super::{Epilogue, Linear, LinearTensors, LinearWeights, Precision, Rotation};
+use crate::backend::cuda::{Argument, CudaView, CudaViewMut, Grid};
+use crate::backend::{Activation, Cuda, MatrixMut};
+use crate::error::{Error, Result};
+
+/// Bytes of shared memory of a block.
+const SHARED: usize = 65_536;
+
+/// What the kernels take beside the matrices.
+struct Extras<'a> {
+    positions: CudaView<'a, u32>,
+    cos: CudaView<'a, f32>,
+    sin: CudaView<'a, f32>,
+    d_head: usize,
+    scale: f32,
+}
+
+impl Extras<'_> {
+    fn none() -> Self {
+        let (cos, sin) = (CudaView::null(), CudaView::null());
+        Self { positions: CudaView::null(), cos, sin, d_head: 0, scale: 1.0 }
+    }
+}
+
+/// Side of the tiles and columns of one: small ones where large ones would leave multiprocessors without work. Both give
+/// the same bits.
+fn tile(multiprocessors: usize, m: usize, n: usize, d_head: usize) -> (usize, usize) {
+    let columns = |side: usize| if d_head == 0 { side } else { side / d_head * d_head };
+    let large = m.div_ceil(128) * n.div_ceil(columns(128).max(1));
+    let side = if d_head > 64 || large >= multiprocessors { 128 } else { 64 };
+    (side, columns(side))
+}
+
+impl Cuda {
+    fn launch_linear<A: Activation>(
+        &self,
+        epilogue: &str,
+        n_rows: usize,
+        x: CudaView<'_, A>,
+        weights: &CudaWeights,
+        extras: &Extras<'_>,
+        y: CudaViewMut<'_, A>,
+    ) -> Result<()> {
+        let n = weights.n_rows();
+        let (side, columns) = tile(self.info().multiprocessors, n_rows, n, extras.d_head);
+        let blocks = [n_rows.div_ceil(side) * n.div_ceil(columns.max(1)), 1];
+        let grid = Grid { blocks, threads: if side == 128 { 256 } else { 128 }, shared: SHARED };
+        let kernel = format!("linear_{}_{epilogue}_{side}", A::NAME);
+        let [m, n, k, d_head] = [n_rows, n, weights.d_in(), extras.d_head].map(|size| size as i32);
+        let bias = weights.bias(self);
+        let beta = weights.beta().unwrap_or(1.0);
+        let Extras { positions, cos, sin, scale, .. } = extras;
+        let run = |values: &dyn Argument| {
+            let arguments: [&dyn Argument; 13] =
+                [&x, values, &bias, &y, &m, &n, &k, &beta, positions, cos, sin, &d_head, scale];
+            self.launch("linear", &kernel, grid, &arguments)
+        };
+        match (A::NAME, weights.halves(self), weights.singles(self)) {
+            ("f16", Some(values), _) => run(&values),
+            ("f32", _, Some(values)) => run(&values),
+            (name, ..) => Err(Error::Shape {
+                op: "linear",
+                expected: format!("weights in {name}, as the activations"),
+                found: weights.precision().name().to_owned(),
+            }),
+        }
+    }
+}
+
+impl Linear for Cuda {
+    type Weights = CudaWeights;
+
+    fn load_linear(&self, tensors: LinearTensors<'_>, precision: Precision) -> Result<CudaWeights> {
+        CudaWeights::load(self, tensors, precision)
+    }
+
+    fn linear_raw<A: Activation>(
+        &self,
+        n_rows: usize,
+        x: CudaView<'_, A>,
+        weights: &CudaWeights,
+        epilogue: Epilogue,
+        y: CudaViewMut<'_, A>,
+    ) -> Result<()> {
+        let name = match epilogue {
+            Epilogue::Store => "store",
+            Epilogue::Gelu => "gelu",
+            Epilogue::Relu => "relu",
+            Epilogue::Add => "add",
+            Epilogue::SwiGlu => "swiglu",
+        };
+        self.launch_linear(name, n_rows, x, weights, &Extras::none(), y)
+    }
+
+    fn linear_rope_raw<A: Activation>(
+        &self,
+        x: CudaView<'_, A>,
+        weights: &CudaWeights,
+        rotation: Rotation<'_, Self>,
+        qkv: MatrixMut<'_, Self, A>,
+    ) -> Result<()> {
+        let Rotation { positions, cos, sin, scale } = rotation;
+        let d_head = 2 * cos.cols;
+        let extras = Extras { positions: positions.view, cos: cos.view, sin: sin.view, d_head, scale };
+        self.launch_linear("rope", qkv.rows, x, weights, &extras, qkv.view)
+    }
+}
