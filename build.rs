@@ -62,7 +62,12 @@ impl Nvcc {
         }
         let named = env::var("BIOLLMNET_NVCC").ok().filter(|named| !named.is_empty());
         let found = match &named {
-            Some(named) if named == "none" => return None,
+            Some(named) if named == "none" => {
+                if required() {
+                    complain("BIOLLMNET_NVCC=none");
+                }
+                return None;
+            }
             Some(named) => Self::at(Path::new(named)),
             None => {
                 let cuda_home = env::var_os("CUDA_HOME").map(|home| Path::new(&home).join("bin/nvcc"));
@@ -133,7 +138,7 @@ impl Nvcc {
 fn complain(what: &str) {
     what.lines().take(40).for_each(|line| println!("cargo::warning={line}"));
     if required() {
-        println!("cargo::error=BIOLLMNET_REQUIRE_NVCC=1 asks for kernels that compile");
+        println!("cargo::error=BIOLLMNET_REQUIRE_NVCC=1, but not every kernel was compiled by nvcc");
     }
 }
 
