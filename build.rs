@@ -175,6 +175,8 @@ fn kernels(folder: &Path) -> Vec<Kernel> {
 }
 
 /// Writes `OUT_DIR/kernels.rs`, the table of sources and images, and `OUT_DIR/ptxas.txt`, what ptxas said of each.
+// Paths become string literals of Rust.
+#[allow(clippy::unnecessary_debug_formatting)]
 fn embed_kernels(nvcc: Option<&Nvcc>) {
     let folder = package().join("kernels");
     // Not the folder: the host shim in it is no part of the binary. A new kernel comes with its launcher.
@@ -184,7 +186,9 @@ fn embed_kernels(nvcc: Option<&Nvcc>) {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let header = folder.join("rt.cuh");
     let kernels = kernels(&folder);
-    kernels.iter().for_each(|kernel| println!("cargo::rerun-if-changed={}", kernel.path.display()));
+    for kernel in &kernels {
+        println!("cargo::rerun-if-changed={}", kernel.path.display());
+    }
     let compiled = match nvcc {
         Some(nvcc) => compile_all(nvcc, &kernels, &fs::read_to_string(&header).expect("rt.cuh is UTF-8"), &out),
         None => vec![None; kernels.len()],
