@@ -99,7 +99,17 @@ fn embed(case: &Case, folder: &Path) {
     let encoder = if checkpoint.is_dir() { checkpoint } else { at("backbone") };
     open(case, folder, temporary.path());
     let status = Command::new(env!("CARGO_BIN_EXE_biollmnet"))
-        .args(["embed", "--dtype", "f32", "--progress", "none", "--pooling", "cls,mean,mean-with-special,per-residue"])
+        .args([
+            "embed",
+            "--device",
+            "cpu",
+            "--dtype",
+            "f32",
+            "--progress",
+            "none",
+            "--pooling",
+            "cls,mean,mean-with-special,per-residue",
+        ])
         .arg(at("in.fasta"))
         .arg("--encoder")
         .arg(&encoder)

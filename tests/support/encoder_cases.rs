@@ -190,4 +190,3 @@ impl Found {
         Some(&values[rows.start * width..rows.end * width])
     }
 }
-
