@@ -15,10 +15,10 @@ use std::thread;
 
 /// Below it there is no `--compress-mode`.
 const OLDEST_NVCC: (u32, u32) = (12, 4);
-/// PTX and the machine code that is made of it, where nvcc knows them. Code for 8.0 runs on every 8.x; that for 10.0 and
-/// 12.0 saves Blackwell the seconds in which the driver would compile the PTX of 8.0.
+/// PTX and the machine code that is made of it, where nvcc knows them. Code for 10.0 and 12.0 saves Blackwell the seconds
+/// in which the driver would compile the PTX of 8.0.
 const TARGETS: [(&str, &[&str]); 4] = [
-    ("compute_80", &["sm_80", "compute_80"]),
+    ("compute_80", &["sm_80", "sm_86", "sm_89", "compute_80"]),
     ("compute_90a", &["sm_90a"]),
     ("compute_100", &["sm_100"]),
     ("compute_120", &["sm_120"]),
