@@ -13,8 +13,9 @@ mod standin;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use biollmnet::backend::{Activation, Cpu, Cuda};
+use biollmnet::backend::{Activation, Cpu, Cuda, Memory};
 use biollmnet::models::backbone::Backbone;
+use biollmnet::models::encoder::{Encoder, Workspace};
 use biollmnet::ops::Backend;
 use biollmnet::ops::linear::Precision;
 use biollmnet::tokens::TokenBatch;
@@ -103,4 +104,46 @@ impl Job<'_> {
             }
         }
     }
+}
+
+#[test]
+fn short_batches_are_recorded_and_the_recording_gives_the_same_bits() {
+    let Some(driver) = standin::load() else { return };
+    let cuda = Cuda::open(0).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let backbone = open(&COMMITTED[3], &golden::committed(), temporary.path());
+    let config = &backbone.config.network.sequence().unwrap().encoder;
+    let encoder = Encoder::load(&cuda, config, backbone.scope(), Precision::F16).unwrap();
+    let batch = |lengths: &[usize]| {
+        let mut batch = TokenBatch::default();
+        for &length in lengths {
+            batch.push(&(0..length).map(|t| 3 + (t * t % 7) as u32).collect::<Vec<_>>());
+        }
+        batch
+    };
+    let batches = [batch(&[40, 9]), batch(&[130]), batch(&[48, 1])];
+    let alone: Vec<Vec<f16>> = batches
+        .iter()
+        .map(|batch| {
+            let mut work = encoder.workspace(&cuda).unwrap();
+            states(&cuda, &encoder, batch, &mut work)
+        })
+        .collect();
+    let before = driver.counters().graph_launches;
+    let mut work = encoder.workspace(&cuda).unwrap();
+    for _ in 0..4 {
+        for (batch, alone) in batches.iter().zip(&alone) {
+            assert!(states(&cuda, &encoder, batch, &mut work) == *alone, "a recorded pass has other bits");
+        }
+    }
+    // The first and the last batch are of one shape: 64 rows, the same tiles. In the first round the buffers grow with the
+    // second batch, which ends what was begun; in the other three every pass is a recording.
+    assert_eq!(driver.counters().graph_launches - before, 9);
+}
+
+fn states(cuda: &Cuda, encoder: &Encoder<Cuda>, batch: &TokenBatch, work: &mut Workspace<Cuda, f16>) -> Vec<f16> {
+    encoder.forward(cuda, batch, work).unwrap();
+    let mut host = vec![f16::ZERO; batch.n_tokens() * encoder.config().d_model];
+    cuda.download(work.hidden(cuda, encoder.config(), batch.n_tokens()).view, &mut host).unwrap();
+    host
 }
