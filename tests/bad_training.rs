@@ -46,6 +46,7 @@ fn a_network_that_cannot_be() {
         ("[network]\nprojection = \"none\"", "must have one width, not 343 and 256"),
         ("[network]\nprojection = { both = 0 }", "projection is 0"),
         ("[network]\nhead = [8, 0]", "head is 0"),
+        ("[network]\nhead = [8, 8, 8, 8, 8, 8]", "6 hidden layers"),
         ("[network]\ndropout_head = 1.0", "dropout_head is 1"),
         ("[network]\ndropout_projection = -0.5", "dropout_projection is -0.5"),
     ] {

@@ -51,6 +51,15 @@ pub enum Opened {
     Cuda(Cuda),
 }
 
+impl std::fmt::Display for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("the CPU"),
+            Self::Cuda(cuda) => cuda.info().fmt(f),
+        }
+    }
+}
+
 impl Device {
     /// Opens the device; `auto` takes the first CUDA device, else the CPU, and tells `note` which and why. There is no
     /// other fall-back.

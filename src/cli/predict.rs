@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use biollmnet::backend::Cpu;
 use biollmnet::data::{Columns, Dataset, PairTable};
 use biollmnet::embed::join;
 use biollmnet::error::{Error, Result};
 use biollmnet::files::atomic::write_with_digest;
 use biollmnet::files::digest::digest_path;
+use biollmnet::ops::gated_fusion::GatedFusion;
 use biollmnet::screen::{Cell, Kind, Operand, Scorer, TableFile};
 use biollmnet::train::Model;
 use clap::Args;
 use serde_json::json;
 
+use super::device::Opened;
 use super::output::{print, print_json};
 use super::pair_input::rejects_tsv;
 use super::{Context, Outcome};
@@ -44,8 +47,16 @@ pub struct PredictArgs {
     accept_encoder: Vec<String>,
 }
 
-/// Scores the pairs and writes the table.
+/// Scores the pairs on the device that was asked for and writes the table.
 pub fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
+    match context.backend()? {
+        Opened::Cpu => run_on(&Cpu::single(), args, context),
+        Opened::Cuda(cuda) => run_on(cuda, args, context),
+    }
+}
+
+fn run_on<B: GatedFusion + Sync>(backend: &B, args: &PredictArgs, context: &Context) -> Result<Outcome> {
+    let device = context.backend()?.to_string();
     let progress = context.progress.as_ref();
     let model = Model::load(&args.model)?;
     let columns = args.columns.clone().unwrap_or_default().without_labels();
@@ -57,11 +68,11 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     model.check_encoders(&data.rna, &data.partner, &args.accept_encoder)?;
 
     let started = Instant::now();
-    let scorer = Scorer::new(&model, &data, progress)?;
+    let scorer = Scorer::new(backend, &model, &data, progress)?;
     let far = write_predictions(args, context, &model, &table, &data, &scorer)?;
     write_rejects(&args.out, rejects_tsv(&table)?.as_deref(), context)?;
     let rate = data.len() as f64 / started.elapsed().as_secs_f64().max(1e-9);
-    context.detail(format!("{} networks, {rate:.0} pairs/s", model.members.len()));
+    context.detail(format!("{} networks, {rate:.0} pairs/s on {device}", model.members.len()));
     let rejected = table.rejects.len();
     if !table.rejects.is_empty() {
         let reasons: Vec<String> = table.rejected_by_reason().iter().map(|(why, n)| format!("{n} {why}")).collect();
@@ -76,20 +87,20 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     );
     let counts = json!({
         "out": args.out, "pairs": data.len(), "rnas": data.rna.len(), "partners": data.partner.len(),
-        "out_of_domain": far, "rejected": rejected, "pairs_per_second": rate,
+        "out_of_domain": far, "rejected": rejected, "pairs_per_second": rate, "device": device,
     });
     tell(&args.out, context, summary, &counts)?;
     Ok(Outcome::from_rejected(rejected))
 }
 
 /// Writes the table and counts the pairs that are out of domain.
-fn write_predictions(
+fn write_predictions<B: GatedFusion + Sync>(
     args: &PredictArgs,
     context: &Context,
     model: &Model,
     table: &PairTable,
     data: &Dataset,
-    scorer: &Scorer<'_>,
+    scorer: &Scorer<'_, B>,
 ) -> Result<usize> {
     let mut columns: Vec<(String, Kind)> =
         scorer.columns().into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();

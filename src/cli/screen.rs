@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use biollmnet::backend::Cpu;
 use biollmnet::data::{Columns, Entities, PairTable, Side};
 use biollmnet::error::{Error, Result};
+use biollmnet::ops::gated_fusion::GatedFusion;
 use biollmnet::screen::{Cell, Collection, Hit, Kind, Operand, Scorer, Screening, TableFile, collect, hit_pairs};
 use biollmnet::train::Model;
 use clap::{Args, ValueEnum};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
+use super::device::Opened;
 use super::predict::{tell, write_rejects};
 use super::{Context, Outcome};
 
@@ -64,8 +67,16 @@ fn finite(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| x.is_finite()).ok_or_else(|| format!("'{text}' is no number"))
 }
 
-/// Screens and writes the table of hits.
+/// Screens on the device that was asked for and writes the table of hits.
 pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
+    match context.backend()? {
+        Opened::Cpu => run_on(&Cpu::single(), args, context),
+        Opened::Cuda(cuda) => run_on(cuda, args, context),
+    }
+}
+
+fn run_on<B: GatedFusion + Sync>(backend: &B, args: &ScreenArgs, context: &Context) -> Result<Outcome> {
+    let device = context.backend()?.to_string();
     let progress = context.progress.as_ref();
     let model = Model::load(&args.model)?;
     let label = label_index(&model, args.label.as_deref())?;
@@ -90,16 +101,16 @@ pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
         excluded: &excluded,
     };
     let started = Instant::now();
-    let hits = screening.run(progress)?;
+    let hits = screening.run(backend, progress)?;
     let seconds = started.elapsed().as_secs_f64();
     let pairs = targets.entities.len() as u64 * library.entities.len() as u64;
     let rate = pairs as f64 / seconds.max(1e-9);
     context.detail(format!(
-        "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s; {} networks; {} pairs excluded",
+        "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s on {device}; {} networks; {} pairs excluded",
         model.members.len(),
         excluded.len()
     ));
-    write_hits(args, context, &screening, &hits)?;
+    write_hits(backend, args, context, &screening, &hits)?;
 
     let fresh: Vec<(&Path, &Operand)> = [(args.targets.as_path(), &targets_operand)]
         .into_iter()
@@ -120,7 +131,7 @@ pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
     let counts = json!({
         "out": args.out, "targets": targets.entities.len(), "library": library.entities.len(), "hits": kept,
         "pairs": pairs, "seconds": seconds, "pairs_per_second": rate, "excluded": excluded.len(),
-        "refused": targets.refused + library.refused, "rejected": rejected,
+        "refused": targets.refused + library.refused, "rejected": rejected, "device": device,
     });
     tell(&args.out, context, summary, &counts)?;
     Ok(Outcome::from_rejected(rejected))
@@ -135,9 +146,15 @@ fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {
 }
 
 /// Predicts the hits once more with all that helps to judge them, and writes the table.
-fn write_hits(args: &ScreenArgs, context: &Context, screening: &Screening<'_>, hits: &[Vec<Hit>]) -> Result<()> {
+fn write_hits<B: GatedFusion + Sync>(
+    backend: &B,
+    args: &ScreenArgs,
+    context: &Context,
+    screening: &Screening<'_>,
+    hits: &[Vec<Hit>],
+) -> Result<()> {
     let data = hit_pairs(screening, hits);
-    let scorer = Scorer::new(screening.model, &data, context.progress.as_ref())?;
+    let scorer = Scorer::new(backend, screening.model, &data, context.progress.as_ref())?;
     let mut columns = vec![("target".to_owned(), Kind::Text), ("rank".to_owned(), Kind::Whole)];
     columns.extend(scorer.columns().into_iter().map(|(name, kind)| (name.to_owned(), kind)));
     let mut file = TableFile::create(&args.out, &columns)?;

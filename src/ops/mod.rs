@@ -7,6 +7,7 @@ pub mod bias_activation;
 pub(crate) mod elementwise;
 pub mod embed_tokens;
 pub mod gate;
+pub mod gated_fusion;
 pub mod gemm;
 pub mod gin_aggregate;
 pub mod layer_norm;
@@ -24,11 +25,12 @@ macro_rules! ops_of_a_device {
     };
 }
 ops_of_a_device!(
-    /// The ops that encoders run on: what the models of sequences and molecules are written over.
+    /// The ops that trained networks run on: encoders of sequences and molecules, and the fusion network.
     Backend:
     attention::Attention,
     batch_norm::BatchNorm,
     embed_tokens::EmbedTokens,
+    gated_fusion::GatedFusion,
     gin_aggregate::GinAggregate,
     layer_norm::LayerNorm,
     linear::Linear,

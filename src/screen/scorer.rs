@@ -6,38 +6,40 @@ use super::table::{Cell, Kind};
 use crate::backend::Cpu;
 use crate::data::{Dataset, Entities};
 use crate::error::Result;
+use crate::ops::gated_fusion::GatedFusion;
 use crate::progress::{Progress, check_interrupt};
-use crate::train::{Model, Prediction, TrainIndex};
+use crate::train::{Model, Prediction, Scoring, TrainIndex};
 
-/// Pairs that one thread scores at a time.
-const CHUNK: usize = 512;
 /// Pairs whose predictions are held in memory.
-const WAVE: usize = 128 * CHUNK;
+const WAVE: usize = 1 << 17;
 /// Entities whose vectors are held in memory while their similarity is computed.
 const ENTITIES: usize = 4096;
 
 /// Scores the pairs of a data set, whose labels it never reads.
-pub struct Scorer<'a> {
+pub struct Scorer<'a, B: GatedFusion> {
+    scoring: Scoring<'a, B>,
     model: &'a Model,
     data: &'a Dataset,
     sim_rna: Vec<f32>,
     sim_partner: Vec<f32>,
 }
 
-impl<'a> Scorer<'a> {
-    /// Computes the similarity of every entity to the training entities.
+impl<'a, B: GatedFusion + Sync> Scorer<'a, B> {
+    /// Takes the model to the device, and computes the similarity of every entity to the training entities, on the CPU.
     ///
     /// # Errors
     /// What the ops report; [`crate::error::Error::Interrupted`].
-    pub fn new(model: &'a Model, data: &'a Dataset, progress: &dyn Progress) -> Result<Self> {
+    pub fn new(backend: &'a B, model: &'a Model, data: &'a Dataset, progress: &dyn Progress) -> Result<Self> {
+        let scoring = Scoring::new(model, backend)?;
         progress.begin("similarity", "entities", Some((data.rna.len() + data.partner.len()) as u64));
         let sim_rna = similarities(&model.rna_index, &data.rna, progress)?;
         let sim_partner = similarities(&model.partner_index, &data.partner, progress)?;
         progress.finish();
-        Ok(Self { model, data, sim_rna, sim_partner })
+        Ok(Self { scoring, model, data, sim_rna, sim_partner })
     }
 
-    /// Predicts all pairs on all threads, and hands each over in order: its index, and one prediction per label.
+    /// Predicts all pairs, chunks of them side by side, and hands each over in order: its index, and one prediction per
+    /// label.
     ///
     /// # Errors
     /// What the ops report and `take` returns; [`crate::error::Error::Interrupted`].
@@ -51,10 +53,10 @@ impl<'a> Scorer<'a> {
         progress.begin("predicting", "pairs", Some(rows.len() as u64));
         for wave in rows.chunks(WAVE) {
             let chunks: Result<Vec<Vec<Prediction>>> = wave
-                .par_chunks(CHUNK)
+                .par_chunks(self.scoring.pairs_together())
                 .map(|rows| {
                     check_interrupt()?;
-                    let found = self.model.predict(&Cpu::single(), self.data, rows)?;
+                    let found = self.scoring.predict(self.data, rows)?;
                     progress.advance(rows.len() as u64);
                     Ok(found)
                 })

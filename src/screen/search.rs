@@ -7,13 +7,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::collection::{Distinct, subset};
 use super::top_k::{Hit, TopK};
-use crate::backend::Cpu;
 use crate::data::{Dataset, Entities, Pair, Side, Task};
 use crate::error::{Error, Result};
+use crate::ops::gated_fusion::GatedFusion;
 use crate::progress::{Progress, check_interrupt};
-use crate::train::Model;
+use crate::train::{Model, Scoring};
 
-/// Pairs that one task scores.
+/// Pairs that one task scores, or more where the device asks for more.
 const TILE: usize = 4096;
 /// Most targets of a tile: the library is then read few times, and a single target still gives work to all threads.
 const TILE_TARGETS: usize = 16;
@@ -41,12 +41,13 @@ pub struct Screening<'a> {
 impl Screening<'_> {
     /// The hits of each target, best first; equal scores in the order of the ids.
     ///
-    /// Each pair of distinct vectors is scored once. The result does not depend on the number of threads. Memory: the
-    /// hits, 4 bytes per library entry, and one tile per thread.
+    /// Each pair of distinct vectors is scored once, on `backend`, tiles of them side by side. The result does not depend
+    /// on the number of threads. Memory: the hits, 4 bytes per library entry, and one tile per thread.
     ///
     /// # Errors
     /// What the ops report; [`Error::Data`] when a score is no number; [`Error::Interrupted`].
-    pub fn run(&self, progress: &dyn Progress) -> Result<Vec<Vec<Hit>>> {
+    pub fn run<B: GatedFusion + Sync>(&self, backend: &B, progress: &dyn Progress) -> Result<Vec<Vec<Hit>>> {
+        let scoring = Scoring::new(self.model, backend)?;
         let (targets, library) = (Distinct::of(self.targets), Distinct::of(self.library));
         let mut entry_at: Vec<u32> = (0..self.library.len() as u32).collect();
         entry_at.par_sort_unstable_by_key(|&entry| self.library.ids[entry as usize].as_str());
@@ -55,7 +56,7 @@ impl Screening<'_> {
         let best: Vec<Mutex<TopK>> = (0..self.targets.len()).map(|_| Mutex::new(TopK::new(self.top_k))).collect();
 
         let across = targets.len().clamp(1, TILE_TARGETS);
-        let down = TILE / across;
+        let down = TILE.max(scoring.pairs_together()) / across;
         let (n_across, n_down) = (targets.len().div_ceil(across), library.len().div_ceil(down));
         progress.begin("screening", "pairs", Some(targets.len() as u64 * library.len() as u64));
         (0..n_across * n_down).into_par_iter().with_max_len(1).try_for_each(|tile| {
@@ -65,6 +66,7 @@ impl Screening<'_> {
             let tile_entries = from_entry..(from_entry + down).min(library.len());
             let first = |distinct: &Distinct, i: usize| distinct.members(i)[0];
             let scores = self.scores(
+                &scoring,
                 &tile_targets.clone().map(|i| first(&targets, i)).collect::<Vec<_>>(),
                 &tile_entries.clone().map(|i| first(&library, i)).collect::<Vec<_>>(),
             )?;
@@ -92,12 +94,12 @@ impl Screening<'_> {
     }
 
     /// Scores of the label that ranks, `[targets, entries]`.
-    fn scores(&self, targets: &[u32], entries: &[u32]) -> Result<Vec<f64>> {
+    fn scores<B: GatedFusion>(&self, scoring: &Scoring<'_, B>, targets: &[u32], entries: &[u32]) -> Result<Vec<f64>> {
         let n = entries.len() as u32;
         let pairs = (0..targets.len() as u32 * n).map(|i| pair(self.targets_side, i / n, i % n, i)).collect();
         let data = dataset(self, targets, entries, pairs);
         let rows: Vec<u32> = (0..data.len() as u32).collect();
-        let scores = self.model.scores(&Cpu::single(), &data, &rows)?;
+        let scores = scoring.scores(&data, &rows)?;
         let scores: Vec<f64> =
             scores.into_iter().skip(self.label).step_by(self.model.config.label_names.len()).collect();
         if let Some(bad) = scores.iter().position(|score| score.is_nan()) {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::*;
+use crate::backend::Cpu;
 use crate::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Side, Task};
 use crate::error::Result;
 use crate::models::fusion::{Fusion, Projection};
@@ -57,7 +58,8 @@ fn trained(data: &Dataset, members: usize, fusion: Fusion) -> Model {
 
 fn predictions(model: &Model, data: &Dataset) -> Vec<Vec<Prediction>> {
     let mut all = Vec::new();
-    let scorer = Scorer::new(model, data, &Silent).unwrap();
+    let cpu = Cpu::single();
+    let scorer = Scorer::new(&cpu, model, data, &Silent).unwrap();
     scorer
         .each(&Silent, |row, found| {
             assert_eq!(row, all.len());
@@ -130,7 +132,7 @@ fn a_screen_is_every_pair_predicted_and_sorted() {
                 };
                 let want = by_brute_force(&data, &found, &screening);
                 for threads in [1, 2] {
-                    let hits = with_threads(threads, || screening.run(&Silent)).unwrap();
+                    let hits = with_threads(threads, || screening.run(&Cpu::single(), &Silent)).unwrap();
                     assert_eq!(named(&screening, &hits), want, "{task:?}, {side:?}, best {top_k}, {threads} threads");
                 }
                 if top_k == 1000 {
@@ -161,7 +163,7 @@ fn hits_are_predicted_as_they_were_ranked() {
         min_score: None,
         excluded: &excluded,
     };
-    let hits = screening.run(&Silent).unwrap();
+    let hits = screening.run(&Cpu::single(), &Silent).unwrap();
     let kept = hit_pairs(&screening, &hits);
     let again = predictions(&model, &kept);
     assert_eq!(kept.len(), 2 * N_PARTNER);
@@ -184,7 +186,7 @@ fn a_prediction_does_not_depend_on_its_company_threads_or_a_copy_on_disk() {
     let loaded = Model::load(&folder.path().join("model")).unwrap();
     assert_eq!(predictions(&loaded, &data), all);
     let cells = |model: &Model, data: &Dataset, row: usize, found: &Prediction| {
-        Scorer::new(model, data, &Silent).unwrap().cells(row, 0, found)
+        Scorer::new(&Cpu::single(), model, data, &Silent).unwrap().cells(row, 0, found)
     };
     for row in [0, 1, 700, 3310] {
         let alone = Dataset { pairs: vec![data.pairs[row]], ..data.clone() };
@@ -199,7 +201,8 @@ fn what_is_far_from_training_is_out_of_domain() {
     let mut model = trained(&data, 1, Fusion::Static);
     (model.rna_index.quantile_5, model.partner_index.quantile_5) = (0.99, 0.99);
     let out = |data: &Dataset, model: &Model| {
-        let scorer = Scorer::new(model, data, &Silent).unwrap();
+        let cpu = Cpu::single();
+        let scorer = Scorer::new(&cpu, model, data, &Silent).unwrap();
         [0, 1].map(|row| scorer.is_out_of_domain(row))
     };
     assert_eq!(out(&data, &model), [false, false], "all were trained on");
@@ -234,7 +237,7 @@ fn a_score_that_is_no_number_is_named() {
         min_score: None,
         excluded: &excluded,
     };
-    let error = screening.run(&Silent).unwrap_err().to_string();
+    let error = screening.run(&Cpu::single(), &Silent).unwrap_err().to_string();
     assert!(error.contains("is no number") && error.contains("'r"), "{error}");
 }
 

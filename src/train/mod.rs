@@ -18,7 +18,7 @@ pub use calibration::Platt;
 pub use config::{NetworkConfig, Preset, TrainConfig};
 pub use fit::{FitPlan, Fitted, fit};
 pub use model::{Model, ModelConfig};
-pub use predict::Prediction;
+pub use predict::{Prediction, Scoring};
 pub use similarity::TrainIndex;
 pub use standardise::{SideScale, Standardiser};
 pub use stop::{Criterion, Stop};

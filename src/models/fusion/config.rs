@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Task;
 use crate::error::{Error, Result};
+use crate::ops::gated_fusion::MOST_HEAD_LAYERS;
 use crate::ops::pair_loss::Loss;
 
 /// Which operands are projected, each by Linear → ReLU → dropout.
@@ -108,6 +109,12 @@ impl FusionConfig {
                     "choose a width between 1 and 1 048 576",
                 ));
             }
+        }
+        if self.head.len() >= MOST_HEAD_LAYERS {
+            return Err(Error::usage(
+                format!("network: the head has {} hidden layers", self.head.len()),
+                format!("choose at most {}", MOST_HEAD_LAYERS - 1),
+            ));
         }
         for (name, rate) in [("dropout_projection", self.dropout_projection), ("dropout_head", self.dropout_head)] {
             if !(0.0..1.0).contains(&rate) {
@@ -225,6 +232,7 @@ mod tests {
         for bad in [
             FusionConfig { projection: Projection::None, ..config() },
             FusionConfig { head: vec![0], ..config() },
+            FusionConfig { head: vec![2; 6], ..config() },
             FusionConfig { dropout_head: 1.0, ..config() },
             FusionConfig { projection: Projection::Both(0), ..config() },
         ] {

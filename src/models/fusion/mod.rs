@@ -7,12 +7,14 @@
 mod backward;
 mod config;
 mod gate_share;
+mod inference;
 mod layout;
 mod network;
 mod workspace;
 
 pub use config::{Fusion, FusionConfig, Projection};
 pub use gate_share::GateShare;
+pub use inference::{FusionInference, PairScores};
 pub use layout::{Layout, Tensor};
 pub use network::{FusionNetwork, Mode};
 pub use workspace::Workspace;
