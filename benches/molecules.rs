@@ -48,7 +48,7 @@ fn benches(criterion: &mut Criterion) {
     let backbone = Backbone::open(&path).expect("weights");
     let backend = Cpu::single();
     let gin = Gin::load(&backend, GinConfig::default(), backbone.scope(), Precision::F32).expect("a network");
-    let mut work = gin.workspace(&backend).expect("memory");
+    let mut work = gin.workspace::<f32>(&backend).expect("memory");
     for (name, molecules) in [("one-by-one", 1), ("batches-of-16", BATCH)] {
         group.throughput(Throughput::Elements(BATCH as u64));
         group.bench_function(format!("mole-bert/{name}"), |bench| {

@@ -85,7 +85,7 @@ fn count() -> Result<usize> {
         Some(Ok(_)) => {
             none("the driver works and sees no device", "check CUDA_VISIBLE_DEVICES, or choose --device cpu")
         }
-        Some(Err(DriverError(code))) if code == sys::CUresult::CUDA_ERROR_NO_DEVICE => {
+        Some(Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE))) => {
             none("the driver sees no device", "check CUDA_VISIBLE_DEVICES, or choose --device cpu")
         }
         Some(Err(error)) => none(&format!("the driver says: {}", fault::words(error)), install),

@@ -124,7 +124,7 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
         let rotary = Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? };
         let rotary = std::mem::replace(&mut self.rotary, rotary);
         let n_rows = self.n_rows;
-        *self = Self { rotary, n_rows, ..Self::new(backend)? };
+        *self = Self { n_rows, rotary, ..Self::new(backend)? };
         self.inputs.ids = backend.zeros(n)?;
         self.inputs.positions = backend.zeros(n)?;
         self.inputs.scales = backend.zeros(n)?;

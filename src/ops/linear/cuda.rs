@@ -28,7 +28,7 @@ impl Extras<'_> {
 /// Side of the tiles and columns of one: small ones where large ones would leave multiprocessors without work. Both give
 /// the same bits.
 fn tile(multiprocessors: usize, m: usize, n: usize, d_head: usize) -> (usize, usize) {
-    let columns = |side: usize| if d_head == 0 { side } else { side / d_head * d_head };
+    let columns = |side: usize| side.checked_div(d_head).map_or(side, |heads| heads * d_head);
     let large = m.div_ceil(128) * n.div_ceil(columns(128).max(1));
     let side = if d_head > 64 || large >= multiprocessors { 128 } else { 64 };
     (side, columns(side))
@@ -42,7 +42,7 @@ impl Cuda {
         x: CudaView<'_, A>,
         weights: &CudaWeights,
         extras: &Extras<'_>,
-        y: CudaViewMut<'_, A>,
+        y: &CudaViewMut<'_, A>,
     ) -> Result<()> {
         let n = weights.n_rows();
         let (side, columns) = tile(self.info().multiprocessors, n_rows, n, extras.d_head);
@@ -55,7 +55,7 @@ impl Cuda {
         let Extras { positions, cos, sin, scale, .. } = extras;
         let run = |values: &dyn Argument| {
             let arguments: [&dyn Argument; 13] =
-                [&x, values, &bias, &y, &m, &n, &k, &beta, positions, cos, sin, &d_head, scale];
+                [&x, values, &bias, y, &m, &n, &k, &beta, positions, cos, sin, &d_head, scale];
             self.launch("linear", &kernel, grid, &arguments)
         };
         match (A::NAME, weights.halves(self), weights.singles(self)) {
@@ -92,7 +92,7 @@ impl Linear for Cuda {
             Epilogue::Add => "add",
             Epilogue::SwiGlu => "swiglu",
         };
-        self.launch_linear(name, n_rows, x, weights, &Extras::none(), y)
+        self.launch_linear(name, n_rows, x, weights, &Extras::none(), &y)
     }
 
     fn linear_rope_raw<A: Activation>(
@@ -105,6 +105,6 @@ impl Linear for Cuda {
         let Rotation { positions, cos, sin, scale } = rotation;
         let d_head = 2 * cos.cols;
         let extras = Extras { positions: positions.view, cos: cos.view, sin: sin.view, d_head, scale };
-        self.launch_linear("rope", qkv.rows, x, weights, &extras, qkv.view)
+        self.launch_linear("rope", qkv.rows, x, weights, &extras, &qkv.view)
     }
 }

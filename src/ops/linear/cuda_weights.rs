@@ -69,7 +69,7 @@ impl<'a> Layout<'a> {
                     // Weights that are stored as they are computed with go from the mapped file to the device.
                     match tensor.values() {
                         Values::F16(values) if A::NAME == "f16" && width == stored => {
-                            view(bytemuck::cast_slice(values))?
+                            view(bytemuck::cast_slice(values))?;
                         }
                         _ => view(&padded_rows(&converted::<A>(tensor), width, stored))?,
                     }
