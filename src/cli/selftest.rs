@@ -31,8 +31,8 @@ struct Tested {
     checks: Vec<Check>,
 }
 
-/// Every op and small networks beside their definitions; exit code 1 when something does not hold. `--device auto` tests
-/// every device that is there.
+/// Every op and small networks beside their definitions; exit code 1 when something does not hold. `--device auto`
+/// tests every device that is there.
 pub fn run(args: &SelftestArgs, context: &Context) -> Result<Outcome> {
     let mut tested = Vec::new();
     for device in devices(context)? {

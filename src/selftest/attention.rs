@@ -100,8 +100,8 @@ impl<A: Activation> Case<A> for Attention<A> {
     fn exact(&self, rounding: Rounding) -> Vec<f64> {
         reference::attention(rounding, &wide(&self.qkv), &self.lengths, self.heads)
     }
-    /// A weight is wrong by what its logit is wrong by: that rounds a few times at 6e-8 of its size, at most that of query
-    /// times key.
+    /// A weight is wrong by what its logit is wrong by, which rounds a few times at 6e-8 of its size: at most that of
+    /// query times key.
     fn single_bound(&self, most: f64) -> f64 {
         let (Heads { d_head, .. }, d) = (self.heads, self.d_model());
         let norm = |head: &[A]| wide(head).iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -13,7 +13,7 @@ use crate::ops::Backend;
 use crate::tokens::TokenBatch;
 use crate::weights::{Scope, Tensor};
 
-/// Largest difference of a state in f32 from the definition; states are of order 1. The golden cases have the same bound.
+/// Largest difference of a state in f32 from the definition, states of order 1. The golden cases have the same bound.
 pub(super) const SINGLE: f64 = 2e-5;
 
 /// An encoder before it is on a device.

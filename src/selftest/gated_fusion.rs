@@ -1,5 +1,5 @@
-//! Trained fusion networks for lists of pairs: every way of mixing, sides with and without a projection, heads of one to
-//! six layers, lists that fill the device or do not.
+//! Trained fusion networks for lists of pairs: every way of mixing, sides with and without a projection, heads of one
+//! to six layers, lists that fill the device or do not.
 
 use super::Subject;
 use super::bench::{Bench, Case, Found, same_bits};

@@ -152,7 +152,7 @@ impl<A: Activation> Case<A> for Layer<A> {
     }
 }
 
-/// Arguments where an exponential overflows or vanishes, and 0. Those of one result's size together: it fixes the bound.
+/// Arguments where an exponential overflows or vanishes, and 0. Results of one size stand together: it fixes the bound.
 const FAR: [(&[f32], &str); 4] = [
     (&[0.0, 12.0], ", arguments to 12"),
     (&[-12.0, -100.0, -6e4], ", arguments from -12 to -6e4"),

@@ -1,5 +1,5 @@
-//! Every op of a device beside its definition in f64 and beside the CPU, then small networks as a whole: what a user runs
-//! on a new machine, and what the tests run on the stand-in for a device.
+//! Every op of a device beside its definition in f64 and beside the CPU, then small networks as a whole: what a user
+//! runs on a new machine, and what the tests run on the stand-in for a device.
 //!
 //! Bounds. f32: a few roundings per number, from the length of the sums; stated at each op. f16: twice the error of the
 //! plain implementation in f16, one that rounds every elementary step. Besides, what no number shows: nothing beside a

@@ -59,8 +59,7 @@ pub(super) fn widened_rows<T: Element>(rows: &[T], from: usize, to: usize) -> Ve
     wide
 }
 
-/// A matrix that is read: its last number is the last of its memory, so that a device that guards memory sees what reads
-/// on.
+/// A matrix that is read. Its last number is the last of its memory: a device that guards memory sees what reads on.
 pub(super) struct Operand<B: Memory, T: Element> {
     buffer: B::Buffer<T>,
     rows: usize,
