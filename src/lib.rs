@@ -20,6 +20,7 @@ pub mod ops;
 pub mod progress;
 pub mod report;
 pub mod screen;
+pub mod selftest;
 pub mod seq;
 pub mod tokens;
 pub mod train;

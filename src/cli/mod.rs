@@ -20,6 +20,7 @@ mod predict;
 mod progress;
 mod reading;
 mod screen;
+mod selftest;
 mod train;
 mod training_flags;
 mod verify;
@@ -68,6 +69,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Measure throughput beside what this machine can do.
     Bench(bench::BenchArgs),
+    /// Test every op and small networks on this machine beside their definitions.
+    Selftest(selftest::SelftestArgs),
     /// Tell what is installed, found and fast on this machine.
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell.
@@ -90,6 +93,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Export(args) => export::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Bench(args) => bench::run(args, context),
+        Command::Selftest(args) => selftest::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => man::run(args, context),

@@ -59,6 +59,7 @@ struct Stored {
 enum Place {
     Range(Range<usize>),
     Storage(TensorView),
+    Memory(Tensor),
 }
 
 impl Checkpoint {
@@ -90,6 +91,19 @@ impl Checkpoint {
             checkpoint.add(&path.join(name))?;
         }
         Ok(checkpoint)
+    }
+
+    /// Tensors that are in memory; `name` stands for a file in messages. Of two tensors of one name the later counts.
+    #[must_use]
+    pub fn of_tensors(name: &str, tensors: impl IntoIterator<Item = Tensor>) -> Self {
+        let stored = |tensor: Tensor| {
+            let (element, shape) = (tensor.element(), tensor.shape().to_vec());
+            let name = tensor.name().to_owned();
+            let dtype = element.name().to_owned();
+            (name, Stored { file: 0, element: Some(element), dtype, shape, place: Place::Memory(tensor) })
+        };
+        let tensors = tensors.into_iter().map(stored).collect();
+        Self { path: PathBuf::from(name), files: vec![], tensors, settings: BTreeMap::new() }
     }
 
     /// Adds the tensors of one more file.
@@ -218,6 +232,9 @@ impl Checkpoint {
         let stored = stored.ok_or_else(|| {
             wrong(format!("the tensor '{name}' is missing"), "get or make the whole checkpoint again")
         })?;
+        if let Place::Memory(tensor) = &stored.place {
+            return Ok(tensor.clone());
+        }
         let (Some(element @ (Element::F16 | Element::Bf16 | Element::F32)), Some((_, content))) =
             (stored.element, self.files.get(stored.file))
         else {

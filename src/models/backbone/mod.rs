@@ -18,6 +18,7 @@ mod write;
 
 pub use config::{BackboneConfig, GraphNetwork, Network, SequenceNetwork, SourceNote, Vocabulary};
 pub use import::{ImportOptions, Imported, import};
+pub use names::{HUGGING_FACE_ESM, MULTIMOLECULE};
 pub use open::{Backbone, TokenizerFiles};
 pub use published::Preset;
 pub use random::init;

@@ -26,7 +26,7 @@ pub(super) const FAIR_ESM: Naming = Naming {
 };
 
 /// Hugging Face's ESM, old and new files, with or without heads.
-pub(super) const HUGGING_FACE_ESM: Naming = Naming {
+pub const HUGGING_FACE_ESM: Naming = Naming {
     prefixes: &["esm."],
     rules: &[
         rule("embeddings.word_embeddings.weight", &["embed_tokens.weight"]),
@@ -82,7 +82,7 @@ pub(super) const RINALMO: Naming = Naming {
 };
 
 /// multimolecule's `RiNALMo`, with or without heads.
-pub(super) const MULTIMOLECULE: Naming = Naming {
+pub const MULTIMOLECULE: Naming = Naming {
     prefixes: &["model.", "rinalmo."],
     rules: &[
         rule("embeddings.word_embeddings.weight", &["embed_tokens.weight"]),

@@ -1,0 +1,114 @@
+//! The self-test of the program: on the CPU, on the stand-in for a CUDA device, and on kernels with planted mistakes.
+
+#[path = "support/standin.rs"]
+mod standin;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_biollmnet"));
+    command.args(["selftest", "--progress", "none"]);
+    command
+}
+
+/// The self-test on a stand-in made of kernels with these macros; none where it cannot be made.
+fn on_stand_in(defines: &[&str], [copies, seed]: [&str; 2], filter: &str) -> Option<Output> {
+    let folder = standin::library(defines)?;
+    let mut command = program();
+    command.args(["--device", "cuda", "--filter", filter]);
+    command.env("LD_LIBRARY_PATH", &folder).env("BIOLLMNET_KERNELS", &folder);
+    command.env("BIOLLMNET_STANDIN_COPY", copies).env("BIOLLMNET_STANDIN_SEED", seed);
+    Some(command.output().expect("the program starts"))
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Asynchronous copies as early or as late as they may come, warps in order or not.
+const MODES: [[&str; 2]; 4] = [["early", "0"], ["late", "0"], ["early", "1"], ["late", "1"]];
+
+#[test]
+fn the_cpu_passes() {
+    let output = program().args(["--device", "cpu"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let output = program().args(["--device", "cpu", "--filter", "layer_norm", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((report[0]["device"].as_str(), report[0]["failures"].as_u64()), (Some("cpu"), Some(0)));
+    assert!(report[0]["checks"].as_array().unwrap().len() as u64 == report[0]["cases"].as_u64().unwrap());
+}
+
+#[test]
+fn a_filter_that_fits_nothing_is_refused() {
+    let output = program().args(["--device", "cpu", "--filter", "linnear"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("no case holds the text 'linnear'"), "{}", text(&output));
+}
+
+#[test]
+fn the_kernels_pass_in_every_order() {
+    for mode in MODES {
+        let Some(output) = on_stand_in(&[], mode, "") else { return };
+        assert_eq!(output.status.code(), Some(0), "copies {}, seed {}:\n{}", mode[0], mode[1], text(&output));
+        println!("copies {}, seed {}: {}", mode[0], mode[1], text(&output).lines().last().unwrap_or_default());
+    }
+}
+
+/// Cases of each type that run the kernels of a file.
+fn filters(file: &str) -> &'static [&'static str] {
+    match file {
+        "attention" => &["attention f16"],
+        "attention_f32" => &["attention f32"],
+        "gated_fusion" => &["gated_fusion f32", "gated_fusion f16"],
+        "layer_norm" => &["layer_norm f32", "layer_norm f16"],
+        "linear" => &["linear_store f32", "linear_store f16", "linear_rope f32", "linear_rope f16"],
+        "segment_mean" => &["segment_mean f32", "segment_mean f16"],
+        _ => panic!("kernels/{file}.cu has a planted mistake and no cases that would find it"),
+    }
+}
+
+/// Every planted mistake by kernel file.
+fn plants() -> BTreeSet<(String, String)> {
+    let mut plants = BTreeSet::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "cu") {
+            continue;
+        }
+        let file = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let source = fs::read_to_string(&path).unwrap();
+        let words = source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        plants.extend(words.filter(|word| word.starts_with("PLANT_")).map(|word| (file.clone(), word.to_owned())));
+    }
+    plants
+}
+
+/// In which mode and by which case the self-test finds a planted mistake; `None` where every case passes.
+fn found(plant: &str, filter: &str) -> Option<String> {
+    MODES.iter().find_map(|&[copies, seed]| {
+        let output = on_stand_in(&[plant], [copies, seed], filter)?;
+        let (code, said) = (output.status.code(), text(&output));
+        assert!(matches!(code, Some(0 | 1)), "{plant}, {filter}: {code:?}\n{said}");
+        let failed = said.lines().find(|line| line.contains("FAILED")).unwrap_or_default();
+        (code == Some(1)).then(|| format!("copies {copies}, seed {seed}: {failed}"))
+    })
+}
+
+#[test]
+fn planted_mistakes_are_found() {
+    if standin::library(&[]).is_none() {
+        return;
+    }
+    let plants = plants();
+    assert!(plants.len() >= 8, "{plants:?}");
+    for (file, plant) in &plants {
+        for filter in filters(file) {
+            let found = found(plant, filter);
+            println!("{plant} in {file}.cu: {}", found.as_deref().unwrap_or("NOT FOUND"));
+            assert!(found.is_some(), "{plant} in kernels/{file}.cu passes the cases '{filter}'");
+        }
+    }
+}
