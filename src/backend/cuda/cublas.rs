@@ -39,7 +39,13 @@ impl Cublas {
     ///
     /// # Errors
     /// When a view does not hold `n²` numbers; what the library reports.
-    pub fn product(&self, n: usize, a: CudaView<'_, f16>, b: CudaView<'_, f16>, c: CudaViewMut<'_, f16>) -> Result<()> {
+    pub fn product(
+        &self,
+        n: usize,
+        a: CudaView<'_, f16>,
+        b: CudaView<'_, f16>,
+        c: &CudaViewMut<'_, f16>,
+    ) -> Result<()> {
         if [a.len, b.len, c.len] != [n * n; 3] {
             return Err(Error::Shape {
                 op: "cublas",

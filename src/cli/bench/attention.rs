@@ -106,7 +106,7 @@ impl Job for Sequences<'_> {
         }
         backend.check_heads(heads)?;
         let ceilings = Ceilings::take(opened, precision, &args.ceilings)?;
-        let line = |(name, lengths)| measure::<B, A>(backend, name, lengths, heads, &args.measuring, &ceilings);
+        let line = |(name, lengths)| measure::<B, A>(backend, name, &lengths, heads, &args.measuring, &ceilings);
         let lines = work.into_iter().map(line).collect::<Result<_>>()?;
         let what = format!("attention, {} heads of {}", heads.n_heads, heads.d_head);
         Ok(Table { what, precision: precision.name(), lines, ceilings })
@@ -116,7 +116,7 @@ impl Job for Sequences<'_> {
 fn measure<B: Timed, A: Activation>(
     backend: &B,
     name: String,
-    lengths: Vec<usize>,
+    lengths: &[usize],
     heads: Heads,
     measuring: &Measuring,
     ceilings: &Ceilings,
@@ -137,7 +137,7 @@ fn measure<B: Timed, A: Activation>(
         let (qkv, out) = (Matrix::of(backend, &qkv, tokens, 3 * d), MatrixMut::of(backend, &mut out, tokens, d));
         attention(backend, qkv, &sequences, heads, out)
     })?;
-    Ok(Line::new(name, tokens, false, cost(&lengths, d, size_of::<A>()), runs, ceilings))
+    Ok(Line::new(name, tokens, false, cost(lengths, d, size_of::<A>()), runs, ceilings))
 }
 
 /// `q·kᵀ` and `p·v` of each sequence; queries, keys and values read once and the result written.

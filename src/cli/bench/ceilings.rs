@@ -132,7 +132,7 @@ fn product_gflops(cuda: &Cuda, cublas: &Cublas) -> Result<f64> {
     let (a, b) = (cuda.uploaded(&numbers::<f16>(n, 1, 1.0))?, cuda.uploaded(&numbers::<f16>(n, 2, 1.0))?);
     let mut c = cuda.zeros::<f16>(n)?;
     let seconds = sustained(cuda, || {
-        cublas.product(SIDE, cuda.view(&a, 0..n), cuda.view(&b, 0..n), cuda.view_mut(&mut c, 0..n))
+        cublas.product(SIDE, cuda.view(&a, 0..n), cuda.view(&b, 0..n), &cuda.view_mut(&mut c, 0..n))
     })?;
     Ok(2.0 * (SIDE as f64).powi(3) / seconds / 1e9)
 }
