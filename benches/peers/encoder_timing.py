@@ -67,7 +67,7 @@ def sorted_batches(lengths: list[int], max_tokens: int) -> list[list[int]]:
 
 def random_weights(model: nn.Module, seed: int) -> None:
     """Weights of a sensible size: small matrices, norms near 1."""
-    draw = torch.Generator().manual_seed(seed)
+    draw = torch.Generator(next(model.parameters()).device).manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -149,9 +150,15 @@ def run_encoder(
     device = open_device(args.device)
     failed: dict[str, str] = {}
     variants: dict[str, dict] = {}
+
+    @functools.cache
+    def model(attention: str) -> torch.nn.Module:
+        with device:  # random weights of this size take a GPU no time
+            return model_of(attention)
+
     for variant in args.variants.split(","):
         attention = "eager" if variant == "eager" else "sdpa"
-        peer = tried(lambda: Peer(model_of(attention), states, variant, device), failed, variant)
+        peer = tried(lambda: Peer(model(attention), states, variant, device), failed, variant)
         if peer is None:
             continue
         result = variants[variant] = {"shapes": {}}
