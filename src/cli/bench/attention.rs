@@ -106,7 +106,9 @@ impl Job for Sequences<'_> {
         }
         backend.check_heads(heads)?;
         let ceilings = Ceilings::take(opened, precision, &args.ceilings)?;
-        let line = |(name, lengths)| measure::<B, A>(backend, name, &lengths, heads, &args.measuring, &ceilings);
+        let line = |(name, lengths): (String, Vec<usize>)| {
+            measure::<B, A>(backend, name, &lengths, heads, &args.measuring, &ceilings)
+        };
         let lines = work.into_iter().map(line).collect::<Result<_>>()?;
         let what = format!("attention, {} heads of {}", heads.n_heads, heads.d_head);
         Ok(Table { what, precision: precision.name(), lines, ceilings })
