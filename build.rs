@@ -15,10 +15,10 @@ use std::thread;
 
 /// Below it there is no `--compress-mode`.
 const OLDEST_NVCC: (u32, u32) = (12, 4);
-/// PTX and the machine code that is made of it, where nvcc knows them. Code for 8.0 runs on every 8.x; that for 10.0 and
-/// 12.0 saves Blackwell the seconds in which the driver would compile the PTX of 8.0.
+/// PTX and the machine code that is made of it, where nvcc knows them. Code for 10.0 and 12.0 saves Blackwell the seconds
+/// in which the driver would compile the PTX of 8.0.
 const TARGETS: [(&str, &[&str]); 4] = [
-    ("compute_80", &["sm_80", "compute_80"]),
+    ("compute_80", &["sm_80", "sm_86", "sm_89", "compute_80"]),
     ("compute_90a", &["sm_90a"]),
     ("compute_100", &["sm_100"]),
     ("compute_120", &["sm_120"]),
@@ -62,7 +62,12 @@ impl Nvcc {
         }
         let named = env::var("BIOLLMNET_NVCC").ok().filter(|named| !named.is_empty());
         let found = match &named {
-            Some(named) if named == "none" => return None,
+            Some(named) if named == "none" => {
+                if required() {
+                    complain("BIOLLMNET_NVCC=none");
+                }
+                return None;
+            }
             Some(named) => Self::at(Path::new(named)),
             None => {
                 let cuda_home = env::var_os("CUDA_HOME").map(|home| Path::new(&home).join("bin/nvcc"));
@@ -133,7 +138,7 @@ impl Nvcc {
 fn complain(what: &str) {
     what.lines().take(40).for_each(|line| println!("cargo::warning={line}"));
     if required() {
-        println!("cargo::error=BIOLLMNET_REQUIRE_NVCC=1 asks for kernels that compile");
+        println!("cargo::error=BIOLLMNET_REQUIRE_NVCC=1, but not every kernel was compiled by nvcc");
     }
 }
 
@@ -170,6 +175,8 @@ fn kernels(folder: &Path) -> Vec<Kernel> {
 }
 
 /// Writes `OUT_DIR/kernels.rs`, the table of sources and images, and `OUT_DIR/ptxas.txt`, what ptxas said of each.
+// Paths become string literals of Rust.
+#[allow(clippy::unnecessary_debug_formatting)]
 fn embed_kernels(nvcc: Option<&Nvcc>) {
     let folder = package().join("kernels");
     // Not the folder: the host shim in it is no part of the binary. A new kernel comes with its launcher.
@@ -179,7 +186,9 @@ fn embed_kernels(nvcc: Option<&Nvcc>) {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let header = folder.join("rt.cuh");
     let kernels = kernels(&folder);
-    kernels.iter().for_each(|kernel| println!("cargo::rerun-if-changed={}", kernel.path.display()));
+    for kernel in &kernels {
+        println!("cargo::rerun-if-changed={}", kernel.path.display());
+    }
     let compiled = match nvcc {
         Some(nvcc) => compile_all(nvcc, &kernels, &fs::read_to_string(&header).expect("rt.cuh is UTF-8"), &out),
         None => vec![None; kernels.len()],

@@ -11,7 +11,7 @@
 // suffix is the side of the square tile of outputs of a block:
 //
 //   suffix   threads   dynamic shared memory   grid, in one dimension
-//   128      256       65536 bytes             ceil(m / 128) * ceil(n / columns)
+//   128      128       65536 bytes             ceil(m / 128) * ceil(n / columns)
 //   64       128       65536 bytes             ceil(m / 64) * ceil(n / columns)
 //
 // with columns = the suffix, but for rope floor(suffix / d_head) * d_head, so that no head straddles two tiles: heads
@@ -42,12 +42,13 @@ struct Corner {
 // ---- Operands in shared memory ----
 
 // A stage holds CHUNKS chunks of 16 bytes of k, of SIDE rows of x and of SIDE rows of the weight.
+constexpr int THREADS = 128; // of a block: four warps, a quarter of the tile each
+
 template <int SIDE> struct Tile {
-  static constexpr int THREADS = SIDE == 128 ? 256 : 128;
   static constexpr int CHUNKS = SIDE == 128 ? 4 : 8;
   static constexpr int STAGES = 4;
   static constexpr int OPERAND = SIDE * CHUNKS * 16;  // bytes
-  static constexpr int WARP_COLUMNS = SIDE * 64 / THREADS;  // with half of the rows, a warp's share of halves
+  static constexpr int WARP_COLUMNS = SIDE / 2;  // with half of the rows, a warp's share of halves
 };
 
 // Byte of a chunk. The order of the chunks differs between rows so that one chunk of 8 successive rows (a read by the
@@ -59,7 +60,7 @@ template <int SIDE> RT_DEV int chunk_place(int row, int chunk) {
 
 // What a thread has yet to copy: a chunk of k of every STRIDE-th row of both operands, stage after stage.
 template <class T, int SIDE> struct Feed {
-  static constexpr int CHUNKS = Tile<SIDE>::CHUNKS, STRIDE = Tile<SIDE>::THREADS / CHUNKS, CHUNK = 16 / sizeof(T);
+  static constexpr int CHUNKS = Tile<SIDE>::CHUNKS, STRIDE = THREADS / CHUNKS, CHUNK = 16 / sizeof(T);
   static constexpr int DEPTH = CHUNKS * CHUNK;  // elements of k in a stage
   const T *x, *weight;
   u32 x_rows, weight_rows;  // bit i: the i-th of the rows is inside of the matrix
@@ -227,7 +228,7 @@ template <int SIDE> RT_DEV void multiply_tile(Feed<f16, SIDE> feed, unsigned cha
 // ---- Product of f32: a thread has 8 columns of every ROW_STRIDE-th row ----
 
 template <int SIDE> RT_DEV void multiply_tile(Feed<float, SIDE> feed, unsigned char* shared, int steps) {
-  constexpr int CHUNKS = Tile<SIDE>::CHUNKS, COLUMN_STRIDE = SIDE / 8, ROW_STRIDE = Tile<SIDE>::THREADS / COLUMN_STRIDE;
+  constexpr int CHUNKS = Tile<SIDE>::CHUNKS, COLUMN_STRIDE = SIDE / 8, ROW_STRIDE = THREADS / COLUMN_STRIDE;
   // Of 4 rows and 8 columns of threads in a warp, 8 read one row, or 8 successive rows, which lie in different banks.
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int first_row = warp / (COLUMN_STRIDE / 8) * 4 + lane / 8;
@@ -383,7 +384,7 @@ template <class T, Epilogue E, int WIDTH> RT_DEV void activate(const float (&z)[
 // their reads overlap; for rows below the matrix it repeats the last one and does not write.
 template <class T, int SIDE, Epilogue E>
 RT_DEV void finish_columns(const Layer<T>& layer, const Corner& corner, const float* sums, int local) {
-  constexpr int WIDTH = E == SWIGLU ? 16 : 8, STRIDE = Tile<SIDE>::THREADS / (SIDE / WIDTH), BATCH = E == ROPE ? 2 : 4;
+  constexpr int WIDTH = E == SWIGLU ? 16 : 8, STRIDE = THREADS / (SIDE / WIDTH), BATCH = E == ROPE ? 2 : 4;
   constexpr int STEP = STRIDE * BATCH < SIDE ? STRIDE * BATCH : SIDE;
   const int thread_row = threadIdx.x / (SIDE / WIDTH), column = corner.column + local;
   int quads[WIDTH / 4];
@@ -453,7 +454,7 @@ template <class T, int SIDE, Epilogue E> RT_DEV void linear(const Layer<T>& laye
 typedef float f32;
 
 #define LINEAR(T, name, EPILOGUE, SIDE, BLOCKS)                                                                        \
-  RT_KERNEL(Tile<SIDE>::THREADS, BLOCKS)                                                                               \
+  RT_KERNEL(THREADS, BLOCKS)                                                                               \
   linear_##T##_##name##_##SIDE(const T* x, const T* weight, const float* bias, T* y, int m, int n, int k, float beta,  \
                                const u32* positions, const float* cosines, const float* sines, int d_head,             \
                                float q_scale) {                                                                        \

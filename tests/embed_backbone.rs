@@ -21,8 +21,11 @@ struct Ran {
 /// Runs the program; `ended` is the exit code that is meant.
 #[track_caller]
 fn run(ended: i32, arguments: &[&str]) -> Ran {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_biollmnet")).args(["--progress", "none"]).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_biollmnet"))
+        .args(["--progress", "none", "--device", "cpu"])
+        .args(arguments)
+        .output()
+        .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let ran = Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) };
     assert_eq!(ran.code, Some(ended), "{arguments:?}: {}{}", ran.out, ran.err);

@@ -31,7 +31,7 @@ impl Bench {
     #[track_caller]
     fn run(&self, arguments: &str, code: i32) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_biollmnet"));
-        command.current_dir(self.folder.path()).args(["--threads", "2", "--progress", "none"]);
+        command.current_dir(self.folder.path()).args(["--threads", "2", "--progress", "none", "--device", "cpu"]);
         let Output { status, stdout, stderr } = command.args(arguments.split_whitespace()).output().unwrap();
         let text = String::from_utf8([stdout, stderr].concat()).unwrap();
         assert_eq!(status.code(), Some(code), "{arguments}: {text}");

@@ -1,5 +1,7 @@
 //! What the encoders compute beside what the reference implementations compute, on tiny networks with random weights.
 
+#[path = "support/encoder_cases.rs"]
+mod encoder_cases;
 #[path = "support/golden.rs"]
 mod golden;
 
@@ -9,80 +11,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use biollmnet::backend::{Cpu, Memory};
+use biollmnet::backend::Cpu;
 use biollmnet::data::VectorSource;
 use biollmnet::embed::store::{ResidueStore, Store};
-use biollmnet::models::backbone::{Backbone, ImportOptions, import};
-use biollmnet::models::encoder::{Encoder, EncoderConfig};
 use biollmnet::ops::linear::Precision;
-use biollmnet::progress::Silent;
 use biollmnet::tokens::TokenBatch;
+use encoder_cases::{COMMITTED, Case, Found, POOLINGS, SHARED, Tokens, open};
 use golden::{Differences, Expected, PER_TOKEN, POOLED};
-use serde::Deserialize;
-
-/// One checkpoint, and what is expected of it.
-struct Case {
-    /// A file, which is imported, or a folder, which is used in place.
-    checkpoint: &'static str,
-    expected: &'static str,
-    tokens: &'static str,
-    /// The token ids that belong to the checkpoint's vocabulary.
-    column: &'static str,
-    /// Where the file does not say it.
-    heads: Option<usize>,
-}
-
-const COMMITTED: [Case; 4] = [
-    Case { checkpoint: "esm2_hf_tiny", expected: "esm2", tokens: "protein", column: "hf_esm", heads: None },
-    Case { checkpoint: "esm2_t2_fair_f16.pt", expected: "esm2", tokens: "protein", column: "fair_esm", heads: None },
-    Case { checkpoint: "rinalmo_mm_tiny", expected: "rinalmo", tokens: "rna", column: "multimolecule", heads: None },
-    Case {
-        checkpoint: "rinalmo_tiny_official.pt",
-        expected: "rinalmo",
-        tokens: "rna",
-        column: "official",
-        heads: Some(2),
-    },
-];
-
-const SHARED: [Case; 6] = [
-    Case { checkpoint: "esm2_hf_tiny", expected: "esm2_hf_tiny", tokens: "protein", column: "hf_esm", heads: None },
-    Case {
-        checkpoint: "esm2_t2_hd64_fair_fp16.pt",
-        expected: "esm2_t2_hd64_fair_fp16",
-        tokens: "protein",
-        column: "hf_esm",
-        heads: None,
-    },
-    Case {
-        checkpoint: "rinalmo_tiny_official.pt",
-        expected: "rinalmo_tiny_official",
-        tokens: "rna",
-        column: "official",
-        heads: Some(4),
-    },
-    Case {
-        checkpoint: "rinalmo_small_embed_official.pt",
-        expected: "rinalmo_small_embed_official",
-        tokens: "rna",
-        column: "official",
-        heads: Some(4),
-    },
-    Case {
-        checkpoint: "rinalmo_mm_tiny",
-        expected: "rinalmo_mm_tiny",
-        tokens: "rna",
-        column: "multimolecule",
-        heads: None,
-    },
-    Case {
-        checkpoint: "rinalmo_mm_from_official_tiny",
-        expected: "rinalmo_mm_from_official_tiny",
-        tokens: "rna",
-        column: "multimolecule",
-        heads: None,
-    },
-];
 
 #[test]
 fn committed_encoders_agree_in_every_intermediate() {
@@ -114,20 +49,6 @@ fn embed_agrees_on_shared_sequences() {
     }
 }
 
-/// A line of a token file: the sequence, and its ids in each vocabulary.
-#[derive(Deserialize)]
-struct Tokens {
-    #[serde(flatten)]
-    columns: BTreeMap<String, serde_json::Value>,
-}
-
-impl Tokens {
-    #[track_caller]
-    fn ids(&self, column: &str) -> Vec<u32> {
-        serde_json::from_value(self.columns[column].clone()).unwrap()
-    }
-}
-
 /// Feeds the token ids of all entries as one batch and compares all that is expected.
 #[track_caller]
 fn run(case: &Case, folder: &Path) {
@@ -140,7 +61,7 @@ fn run(case: &Case, folder: &Path) {
     for entry in tokens.values() {
         batch.push(&entry.ids(case.column));
     }
-    let found = Found::of(&backbone, &batch);
+    let found = Found::of::<_, f32>(&Cpu::all_threads(), &backbone, Precision::F32, &batch);
     let mut differences = Differences::of(case.checkpoint);
     for (i, name) in tokens.keys().enumerate() {
         for what in expected.kinds(name) {
@@ -153,18 +74,6 @@ fn run(case: &Case, folder: &Path) {
         }
     }
     differences.report();
-}
-
-#[track_caller]
-fn open(case: &Case, folder: &Path, temporary: &Path) -> Backbone {
-    let checkpoint = folder.join(case.checkpoint);
-    if checkpoint.is_dir() {
-        return Backbone::open(&checkpoint).unwrap();
-    }
-    let out = temporary.join("backbone");
-    let options = ImportOptions { heads: case.heads, ..ImportOptions::default() };
-    import(&checkpoint, &options, &out, &Silent).unwrap();
-    Backbone::open(&out).unwrap()
 }
 
 /// Runs the program on the sequences that are letters only: upper case, none that the reference reads another way.
@@ -190,7 +99,17 @@ fn embed(case: &Case, folder: &Path) {
     let encoder = if checkpoint.is_dir() { checkpoint } else { at("backbone") };
     open(case, folder, temporary.path());
     let status = Command::new(env!("CARGO_BIN_EXE_biollmnet"))
-        .args(["embed", "--dtype", "f32", "--progress", "none", "--pooling", "cls,mean,mean-with-special,per-residue"])
+        .args([
+            "embed",
+            "--device",
+            "cpu",
+            "--dtype",
+            "f32",
+            "--progress",
+            "none",
+            "--pooling",
+            "cls,mean,mean-with-special,per-residue",
+        ])
         .arg(at("in.fasta"))
         .arg("--encoder")
         .arg(&encoder)
@@ -222,79 +141,6 @@ fn embed(case: &Case, folder: &Path) {
         differences.compare(name, "per-residue", &states, &hidden[d..hidden.len() - d], PER_TOKEN);
     }
     differences.report();
-}
-
-const POOLINGS: [&str; 3] = ["cls", "mean", "mean_with_special"];
-
-/// Everything that an encoder made of a batch.
-struct Found {
-    config: EncoderConfig,
-    /// `[n_tokens, width]` by stage.
-    stages: BTreeMap<String, Vec<f32>>,
-    /// `[n_sequences, d_model]` without and with the special tokens.
-    means: [Vec<f32>; 2],
-}
-
-impl Found {
-    fn of(backbone: &Backbone, batch: &TokenBatch) -> Self {
-        let cpu = Cpu::all_threads();
-        let config = &backbone.config.network.sequence().unwrap().encoder;
-        let encoder = Encoder::load(&cpu, config, backbone.scope(), Precision::F32).unwrap();
-        let mut work = encoder.workspace::<f32>(&cpu).unwrap();
-        let mut stages = BTreeMap::new();
-        encoder
-            .forward_traced(&cpu, batch, &mut work, &mut |stage, values| {
-                let mut host = vec![0.0; values.rows * values.cols];
-                cpu.download(values.view, &mut host)?;
-                stages.insert(stage.to_string(), host);
-                Ok(())
-            })
-            .unwrap();
-        let means = [1, 0].map(|special| {
-            let ends = |rows: &[u32]| [rows[0] + special, rows[1] - special];
-            let segments: Vec<[u32; 2]> = batch.cu_seqlens().windows(2).map(ends).collect();
-            encoder.means(&cpu, batch.n_tokens(), &segments, &work).unwrap()
-        });
-        Self { config: config.clone(), stages, means }
-    }
-
-    /// Values of one kind for sequence `i`; `None` for a kind that the encoder does not make.
-    fn values(&self, what: &str, i: usize, batch: &TokenBatch) -> Option<Vec<f32>> {
-        let d = self.config.d_model;
-        match what {
-            "cls" => return Some(self.stage("final_norm", i, batch)?[..d].to_vec()),
-            "mean" => return Some(self.means[0][i * d..][..d].to_vec()),
-            "mean_with_special" => return Some(self.means[1][i * d..][..d].to_vec()),
-            "hidden" => return Some(self.stage("final_norm", i, batch)?.to_vec()),
-            _ => {}
-        }
-        let (block, part) = what.rsplit_once('.').unwrap_or(("", what));
-        let of_qkv = |column: usize, scale: f32| {
-            let rows = self.stage(&format!("{block}.qkv"), i, batch)?.chunks(3 * d);
-            Some(rows.flat_map(|row| row[column * d..][..d].iter().map(|x| x * scale)).collect())
-        };
-        match part {
-            // The encoder divides queries before the logits; the expected ones are not divided yet.
-            "query" => of_qkv(0, (self.config.d_head() as f32).sqrt()),
-            "key" => of_qkv(1, 1.0),
-            "value" => of_qkv(2, 1.0),
-            // Added to the state as it is made: the difference of the states around it.
-            "ffn" => {
-                let before = self.stage(&format!("{block}.attention_residual"), i, batch)?;
-                let after = self.stage(&format!("{block}.output"), i, batch)?;
-                Some(after.iter().zip(before).map(|(after, before)| after - before).collect())
-            }
-            _ => self.stage(what, i, batch).map(<[f32]>::to_vec),
-        }
-    }
-
-    /// Rows of sequence `i` of a stage.
-    fn stage(&self, name: &str, i: usize, batch: &TokenBatch) -> Option<&[f32]> {
-        let values = self.stages.get(name)?;
-        let width = values.len() / batch.n_tokens();
-        let rows = batch.rows(i);
-        Some(&values[rows.start * width..rows.end * width])
-    }
 }
 
 #[test]

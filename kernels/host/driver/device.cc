@@ -40,6 +40,17 @@ CU_ENTRY cuDeviceTotalMem_v2(size_t* bytes, int device) {
   *bytes = Settings::get().memory;
   return success;
 }
+// Freed memory is never kept here: an access after it is to be seen.
+CU_ENTRY cuDeviceGetDefaultMemPool(void** pool, int device) {
+  if (device < 0 || device >= Settings::get().devices) return invalid_device;
+  static int pools;
+  *pool = &pools;
+  return success;
+}
+CU_ENTRY cuMemPoolSetAttribute(void* pool, int attribute, const void* value) {
+  constexpr int release_threshold = 4;
+  return pool && value && attribute == release_threshold ? success : invalid_value;
+}
 CU_ENTRY cuDeviceGetAttribute(int* value, int attribute, int device) {
   const Settings& settings = Settings::get();
   if (device < 0 || device >= settings.devices) return invalid_device;

@@ -10,6 +10,8 @@ CU_ENTRY cuStreamBeginCapture_v2(Stream* handle, unsigned mode) {
   if (&stream == &stream_of(nullptr)) return capture_unsupported;
   if (stream.capture) return illegal_state;
   if (mode > 2) return invalid_value;
+  // What waits in the stream is done now: positions in a capture are counted from there.
+  if (const int error = stream.drain()) return error;
   stream.capture = std::make_shared<Capture>();
   stream.capture->origin = &stream;
   stream.capture->mode = (CaptureMode)mode;

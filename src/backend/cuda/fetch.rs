@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::{CudaStream, DriverError, HostSlice, PinnedHostSlice, result};
+use cudarc::driver::{CudaStream, DriverError};
 
-use super::staging::pinned_bytes;
+use super::pinned::Pinned;
 use super::{CudaView, DeviceInfo, fault};
 use crate::backend::Element;
 use crate::error::{Error, Result};
@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 pub(super) struct PinnedPool {
     stream: Arc<CudaStream>,
     info: DeviceInfo,
-    idle: Mutex<Vec<PinnedHostSlice<u8>>>,
+    idle: Mutex<Vec<Pinned>>,
 }
 
 /// Numbers on their way to the host.
 pub struct Fetch<T> {
     pool: Arc<PinnedPool>,
-    pinned: Option<PinnedHostSlice<u8>>,
+    pinned: Option<Pinned>,
     len: usize,
     of: PhantomData<fn() -> T>,
 }
@@ -37,22 +37,13 @@ impl PinnedPool {
             return Ok(fetch);
         }
         let mut pinned = self.take(n_bytes)?;
-        {
-            // SAFETY: the guard records when the copy is done; whoever reads the buffer waits for that.
-            #[allow(unsafe_code)]
-            let (target, _until_copied) = unsafe { pinned.stream_synced_mut_slice(&self.stream) };
-            // SAFETY: the view holds so many bytes on this device, and the buffer at least as many.
-            #[allow(unsafe_code)]
-            let copied =
-                unsafe { result::memcpy_dtoh_async(&mut target[..n_bytes], view.start, self.stream.cu_stream()) };
-            copied.map_err(|error| self.fault(error))?;
-        }
+        pinned.receive(view.start, n_bytes).map_err(|error| self.fault(error))?;
         fetch.pinned = Some(pinned);
         Ok(fetch)
     }
 
     /// An idle buffer of `n_bytes` or more, else a new one.
-    fn take(&self, n_bytes: usize) -> Result<PinnedHostSlice<u8>> {
+    fn take(&self, n_bytes: usize) -> Result<Pinned> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fit) = idle.iter().position(|pinned| pinned.len() >= n_bytes) {
             return Ok(idle.swap_remove(fit));
@@ -60,7 +51,7 @@ impl PinnedPool {
         // Smaller ones are of smaller batches: the new one takes the place of one of them.
         idle.pop();
         self.stream.context().bind_to_thread().map_err(|error| self.fault(error))?;
-        pinned_bytes(&self.stream, n_bytes.next_power_of_two()).map_err(|error| self.fault(error))
+        Pinned::new(&self.stream, n_bytes.next_power_of_two()).map_err(|error| self.fault(error))
     }
 
     fn fault(&self, error: DriverError) -> Error {
@@ -72,7 +63,7 @@ impl<T: Element> Fetch<T> {
     /// The numbers, once they are there.
     pub(super) fn wait(mut self) -> Result<Vec<T>> {
         let Some(pinned) = self.pinned.take() else { return Ok(Vec::new()) };
-        let bytes = pinned.as_slice().map_err(|error| self.pool.fault(error))?;
+        let bytes = pinned.received().map_err(|error| self.pool.fault(error))?;
         let numbers = bytemuck::pod_collect_to_vec(&bytes[..self.len * size_of::<T>()]);
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(pinned);
         Ok(numbers)

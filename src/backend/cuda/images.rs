@@ -64,6 +64,8 @@ const ADVICE: &str = "this binary was built without nvcc, and there is no NVRTC 
 pub fn source_of_images() -> ImagesInfo {
     let embedded = replacements().is_some() || KERNELS.iter().all(|kernel| !kernel.image.is_empty());
     let nvrtc = if embedded { None } else { nvrtc::version() };
+    let mut kernels: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+    kernels.sort_unstable();
     let kind = match (embedded, nvrtc) {
         (true, _) => ImageKind::Embedded,
         (false, Some(_)) => ImageKind::CompiledAtFirstUse,
@@ -71,7 +73,7 @@ pub fn source_of_images() -> ImagesInfo {
     };
     ImagesInfo {
         kind,
-        kernels: KERNELS.iter().map(|kernel| kernel.name).collect(),
+        kernels,
         architectures: ARCHITECTURES,
         nvcc: env!("BIOLLMNET_BUILD_NVCC"),
         nvrtc: nvrtc.map(|(major, minor)| format!("{major}.{minor}")),

@@ -5,7 +5,8 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-use cudarc::driver::{CudaContext, CudaFunction, CudaModule, result};
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
 use super::{Cuda, CudaView, CudaViewMut, DeviceInfo, fault, images};
@@ -79,8 +80,7 @@ impl Functions {
             return Ok(function.clone());
         }
         if !modules.contains_key(file) {
-            let image = Ptx::from_binary(images::image(file, self.info.capability)?.into_owned());
-            modules.insert(file, self.context.load_module(image).map_err(fault)?);
+            modules.insert(file, self.load(file, kernel)?);
         }
         let function = modules[file].load_function(kernel).map_err(fault)?;
         let allowed = shared.max(UNASKED);
@@ -92,7 +92,39 @@ impl Functions {
     }
 }
 
-fn allow(function: &CudaFunction, shared: usize) -> Result<(), cudarc::driver::DriverError> {
+impl Functions {
+    /// The module of a file: of the image that the binary has, or, where the driver is too old for that one, of what the
+    /// machine's own compiler makes of the source.
+    fn load(&self, file: &'static str, kernel: &str) -> Result<Arc<CudaModule>> {
+        let load = |image: Vec<u8>| self.context.load_module(Ptx::from_binary(image));
+        match load(images::image(file, self.info.capability)?.into_owned()) {
+            Err(error) if is_unreadable(error) => match images::compiled(file, self.info.capability).map(load) {
+                Ok(Ok(module)) => Ok(module),
+                _ => Err(Error::data(
+                    format!("{}: its driver cannot load the kernel {kernel}: {}", self.info, fault::words(error)),
+                    "update NVIDIA's driver, or install the NVRTC of its CUDA version",
+                )),
+            },
+            loaded => loaded.map_err(|error| fault::of(&self.info, &format!("loading the kernel {kernel}"), error)),
+        }
+    }
+}
+
+fn is_unreadable(error: DriverError) -> bool {
+    use CUresult::{
+        CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX, CUDA_ERROR_NO_BINARY_FOR_GPU,
+        CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+    };
+    matches!(
+        error.0,
+        CUDA_ERROR_INVALID_IMAGE
+            | CUDA_ERROR_INVALID_PTX
+            | CUDA_ERROR_NO_BINARY_FOR_GPU
+            | CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+    )
+}
+
+fn allow(function: &CudaFunction, shared: usize) -> Result<(), DriverError> {
     function.set_attribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared as i32)
 }
 

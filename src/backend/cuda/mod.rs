@@ -9,6 +9,7 @@ mod fetch;
 mod images;
 mod launch;
 mod memory;
+mod pinned;
 mod probe;
 mod recordings;
 mod staging;

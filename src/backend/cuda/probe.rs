@@ -108,7 +108,28 @@ fn connect(ordinal: usize) -> Result<(DeviceInfo, Arc<CudaContext>)> {
     unsafe {
         context.disable_event_tracking();
     }
+    keep_freed_memory(&context);
     Ok((info, context))
+}
+
+/// Lets the driver keep what is given back for the next allocation: otherwise every wait returns it to the system, and
+/// the small buffers of each batch are mapped anew. A driver that cannot is slower, nothing else.
+fn keep_freed_memory(context: &CudaContext) {
+    let set = || {
+        let (mut pool, mut threshold) = (std::ptr::null_mut(), u64::MAX);
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the first call writes the handle that the second one reads, which also reads one u64.
+        #[allow(unsafe_code)]
+        unsafe {
+            let found = sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device());
+            if found == sys::CUresult::CUDA_SUCCESS {
+                let _ = sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast());
+            }
+        }
+    };
+    if context.has_async_alloc() {
+        let _ = quietly(set);
+    }
 }
 
 fn describe(ordinal: usize, context: &CudaContext) -> Result<DeviceInfo, DriverError> {

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::{CudaStream, HostSlice, PinnedHostSlice, result};
+use cudarc::driver::{CudaStream, DriverError, result};
 
+use super::pinned::Pinned;
 use super::{DeviceInfo, fault};
 use crate::error::{Error, Result};
 
@@ -22,7 +23,7 @@ pub(super) struct Staging {
 #[derive(Default)]
 struct Slots {
     next: usize,
-    pinned: [Option<PinnedHostSlice<u8>>; SLOTS],
+    pinned: [Option<Pinned>; SLOTS],
 }
 
 impl Staging {
@@ -35,44 +36,27 @@ impl Staging {
         let fault = |error| self.fault(error);
         self.stream.context().bind_to_thread().map_err(fault)?;
         if bytes.len() > LARGEST {
-            return self.copy(target, bytes);
+            // SAFETY: the caller's view holds as many bytes on this device; the driver reads pageable memory before it
+            // returns.
+            #[allow(unsafe_code)]
+            let copied = unsafe { result::memcpy_htod_async(target, bytes, self.stream.cu_stream()) };
+            return copied.map_err(fault);
         }
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let Slots { next, pinned } = &mut *slots;
         let slot = &mut pinned[*next];
         *next = (*next + 1) % SLOTS;
-        if slot.as_ref().is_none_or(|pinned| pinned.len() < bytes.len()) {
-            *slot = Some(pinned_bytes(&self.stream, bytes.len().next_power_of_two()).map_err(fault)?);
+        match slot {
+            Some(pinned) if pinned.len() >= bytes.len() => pinned.send(bytes, target),
+            _ => {
+                let len = bytes.len().next_power_of_two();
+                slot.insert(Pinned::new(&self.stream, len).map_err(fault)?).send(bytes, target)
+            }
         }
-        let Some(pinned) = slot else { return Ok(()) };
-        pinned.as_mut_slice().map_err(fault)?[..bytes.len()].copy_from_slice(bytes);
-        // SAFETY: the guard records when the copy is done, and the next use of the slot waits for that.
-        #[allow(unsafe_code)]
-        let (staged, _until_copied) = unsafe { pinned.stream_synced_slice(&self.stream) };
-        self.copy(target, &staged[..bytes.len()])
+        .map_err(fault)
     }
 
-    fn copy(&self, target: u64, bytes: &[u8]) -> Result<()> {
-        // SAFETY: the caller's view holds as many bytes on this device; pageable memory is read before the call returns,
-        // pinned memory stays until the copy is done.
-        #[allow(unsafe_code)]
-        let copied = unsafe { result::memcpy_htod_async(target, bytes, self.stream.cu_stream()) };
-        copied.map_err(|error| self.fault(error))
-    }
-
-    fn fault(&self, error: cudarc::driver::DriverError) -> Error {
+    fn fault(&self, error: DriverError) -> Error {
         fault::of(&self.info, "copying to the device", error)
-    }
-}
-
-/// Pinned memory that the host reads and writes through its caches.
-pub(super) fn pinned_bytes(
-    stream: &CudaStream,
-    len: usize,
-) -> Result<PinnedHostSlice<u8>, cudarc::driver::DriverError> {
-    // SAFETY: bytes take any value, and are written before they are read.
-    #[allow(unsafe_code)]
-    unsafe {
-        stream.context().alloc_pinned_with_flags(len, 0)
     }
 }

@@ -23,7 +23,7 @@ use crate::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary};
 pub use device::OnDevice;
 pub use open::{Variant, load};
 
-/// Records that are read before the first of them is computed: enough of like length come together.
+/// Records that are read before the first of them is computed, at least: enough of like length come together.
 const RECORDS_AHEAD: usize = 4096;
 /// Batches that are read before the first is computed.
 const BATCHES_AHEAD: usize = 64;
@@ -157,7 +157,7 @@ impl<N: TokenEncoder> RecordEncoder for BackboneEncoder<N> {
         let most = self.options.max_tokens.saturating_mul(BATCHES_AHEAD);
         let waiting = self.waiting_bytes(poolings, self.options.window.is_some());
         let fits = STATES_AHEAD.min(self.options.max_memory / 4).checked_div(waiting).map_or(most, |n| n as usize);
-        ReadAhead { records: RECORDS_AHEAD, letters: most.min(fits).max(1) }
+        ReadAhead { records: RECORDS_AHEAD.max(self.options.max_tokens), letters: most.min(fits).max(1) }
     }
     fn measure(&self) -> Measure {
         Measure::Tokens

@@ -32,12 +32,14 @@ impl Tiles {
     }
 
     fn admit(&mut self, cuda: &Cuda, mut tiles: Vec<[u32; 4]>) -> Result<()> {
-        self.n = tiles.len().next_multiple_of(TILES_STEP);
-        tiles.resize(self.n, [0; 4]);
-        if self.n > self.capacity {
-            self.capacity = self.n.next_power_of_two();
-            self.buffer = cuda.zeros(4 * self.capacity)?;
+        let n = tiles.len().next_multiple_of(TILES_STEP);
+        tiles.resize(n, [0; 4]);
+        if n > self.capacity {
+            let capacity = n.next_power_of_two();
+            self.buffer = cuda.zeros(4 * capacity)?;
+            self.capacity = capacity;
         }
+        self.n = n;
         cuda.upload(tiles.as_flattened(), cuda.view_mut(&mut self.buffer, 0..4 * self.n))
     }
 }

@@ -47,7 +47,7 @@ impl Cuda {
         let n = weights.n_rows();
         let (side, columns) = tile(self.info().multiprocessors, n_rows, n, extras.d_head);
         let blocks = [n_rows.div_ceil(side) * n.div_ceil(columns.max(1)), 1];
-        let grid = Grid { blocks, threads: if side == 128 { 256 } else { 128 }, shared: SHARED };
+        let grid = Grid { blocks, threads: 128, shared: SHARED };
         let kernel = format!("linear_{}_{epilogue}_{side}", A::NAME);
         let [m, n, k, d_head] = [n_rows, n, weights.d_in(), extras.d_head].map(|size| size as i32);
         let bias = weights.bias(self);
