@@ -16,17 +16,24 @@ from torch import nn
 MIXED = pathlib.Path(__file__).parent.parent / "lengths" / "mixed.txt"
 
 
-def parse(description: str, configs: list[str]) -> argparse.Namespace:
+def flags(description: str, configs: list[str], shape: str, max_tokens: str) -> argparse.ArgumentParser:
+    """Flags of every peer of an encoder."""
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--config", choices=configs, default=configs[-1])
-    p.add_argument("--shape", default="8x128,2x512", help="sequences x residues, several with commas; may be empty")
+    p.add_argument("--shape", default=shape, help="sequences x residues, several with commas; may be empty")
     p.add_argument("--lengths", default=str(MIXED), help="lengths in residues, one a line; empty: none")
-    p.add_argument("--max-tokens", type=int, default=1024, help="most tokens of a padded batch of mixed lengths")
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--repeat", type=int, default=1, help="take the lengths so many times")
+    p.add_argument("--max-tokens", default=max_tokens, help="most tokens of a padded batch of mixed lengths")
     p.add_argument("--warmup", type=int, default=1, help="runs of each shape before the timed ones")
     p.add_argument("--runs", type=int, default=1, help="timed runs of each shape and of the lengths")
     p.add_argument("--layers", type=int, default=0, help="fewer layers than the model has, to try the script")
     p.add_argument("--seed", type=int, default=0)
+    return p
+
+
+def parse(description: str, configs: list[str]) -> argparse.Namespace:
+    p = flags(description, configs, shape="8x128,2x512", max_tokens="1024")
+    p.add_argument("--threads", type=int, default=2)
     return p.parse_args()
 
 
@@ -35,14 +42,15 @@ def read_lengths(path: str) -> list[int]:
     return [int(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def work(args: argparse.Namespace) -> dict[str, list[list[int]]]:
+def work(args: argparse.Namespace, max_tokens: int) -> dict[str, list[list[int]]]:
     """Batches of sequence lengths, in tokens, by name of the shape."""
     shapes = {}
     for shape in filter(None, args.shape.split(",")):
         n, residues = map(int, shape.split("x"))
         shapes[shape] = [[residues + 2] * n]
     if args.lengths:
-        shapes["mixed"] = sorted_batches([n + 2 for n in read_lengths(args.lengths)], args.max_tokens)
+        lengths = read_lengths(args.lengths) * args.repeat
+        shapes["mixed"] = sorted_batches([n + 2 for n in lengths], max_tokens)
     return shapes
 
 
@@ -59,7 +67,7 @@ def sorted_batches(lengths: list[int], max_tokens: int) -> list[list[int]]:
 
 def random_weights(model: nn.Module, seed: int) -> None:
     """Weights of a sensible size: small matrices, norms near 1."""
-    draw = torch.Generator().manual_seed(seed)
+    draw = torch.Generator(next(model.parameters()).device).manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:
@@ -82,6 +90,20 @@ def padded(lengths: list[int], letters: list[int], special: tuple[int, int, int]
     return ids, None if mask.all() else mask.long()
 
 
+def throughput(batches: list[list[int]], seconds: list[float]) -> dict:
+    """What came of runs over batches of such lengths in tokens."""
+    tokens = sum(map(sum, batches))
+    median = statistics.median(seconds)
+    return {
+        "sequences": sum(map(len, batches)),
+        "tokens": tokens,
+        "padding": sum(len(rows) * max(rows) for rows in batches) / tokens - 1.0,
+        "runs": seconds,
+        "seconds": median,
+        "tokens_per_second": tokens / median,
+    }
+
+
 def run(
     args: argparse.Namespace,
     what: str,
@@ -92,7 +114,7 @@ def run(
     """Times `forward` (ids, mask → states `[B, T, d]`) followed by the mean over residues; prints JSON."""
     draw = torch.Generator().manual_seed(args.seed)
     result = {"what": what, "torch": torch.__version__, "threads": torch.get_num_threads(), "shapes": {}}
-    for name, lengths in work(args).items():
+    for name, lengths in work(args, int(args.max_tokens)).items():
         batches = [(rows, *padded(rows, letters, special, draw)) for rows in lengths]
         seconds = []
         for _ in range((0 if name == "mixed" and args.shape else args.warmup) + args.runs):
@@ -103,15 +125,5 @@ def run(
                     pooled = [row[1 : n - 1].mean(0) for row, n in zip(states, rows, strict=True)]
                     assert torch.isfinite(torch.stack(pooled)).all()
             seconds.append(time.perf_counter() - started)
-        seconds = seconds[-args.runs :]
-        tokens = sum(map(sum, lengths))
-        median = statistics.median(seconds)
-        result["shapes"][name] = {
-            "sequences": sum(map(len, lengths)),
-            "tokens": tokens,
-            "padding": sum(len(rows) * max(rows) for rows in lengths) / tokens - 1.0,
-            "runs": seconds,
-            "seconds": median,
-            "tokens_per_second": tokens / median,
-        }
+        result["shapes"][name] = throughput(lengths, seconds[-args.runs :])
     print(json.dumps(result))

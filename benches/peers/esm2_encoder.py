@@ -16,14 +16,16 @@ CONFIGS = {
 }
 
 
-def main() -> None:
-    args = encoder_timing.parse(__doc__, list(CONFIGS))
-    torch.set_num_threads(args.threads)
-    layers, width, heads = CONFIGS[args.config]
+LETTERS, SPECIAL = list(range(4, 24)), (0, 2, 1)
+
+
+def model_of(config: str, layers: int, attention: str, seed: int) -> transformers.EsmModel:
+    """Random weights of true shape; `layers` of them where it is not 0."""
+    n_layers, width, heads = CONFIGS[config]
     config = transformers.EsmConfig(
         vocab_size=33,
         hidden_size=width,
-        num_hidden_layers=args.layers or layers,
+        num_hidden_layers=layers or n_layers,
         num_attention_heads=heads,
         intermediate_size=4 * width,
         position_embedding_type="rotary",
@@ -31,16 +33,23 @@ def main() -> None:
         layer_norm_eps=1e-5,
         pad_token_id=1,
         mask_token_id=32,
-        attn_implementation="sdpa",
+        attn_implementation=attention,
     )
     model = transformers.EsmModel(config, add_pooling_layer=False).eval()
-    encoder_timing.random_weights(model, args.seed)
+    encoder_timing.random_weights(model, seed)
+    return model
 
-    def forward(ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        return model(input_ids=ids, attention_mask=mask).last_hidden_state
 
+def states(model: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    return model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+
+def main() -> None:
+    args = encoder_timing.parse(__doc__, list(CONFIGS))
+    torch.set_num_threads(args.threads)
+    model = model_of(args.config, args.layers, "sdpa", args.seed)
     what = f"{args.config}, transformers {transformers.__version__}, f32, sdpa"
-    encoder_timing.run(args, what, forward, letters=list(range(4, 24)), special=(0, 2, 1))
+    encoder_timing.run(args, what, lambda ids, mask: states(model, ids, mask), LETTERS, SPECIAL)
 
 
 if __name__ == "__main__":

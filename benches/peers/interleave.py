@@ -75,7 +75,7 @@ def parse() -> argparse.Namespace:
     if args.work:
         script, own, keys = WORKS[args.work]
         args.a = args.a or f"{shlex.quote(sys.executable)} {HERE / script} --threads {args.threads}"
-        args.b = args.b or f"{shlex.quote(args.binary)} {own} --threads {args.threads} --json"
+        args.b = args.b or f"{shlex.quote(args.binary)} --device cpu {own} --threads {args.threads} --json"
         args.key = args.key or keys
     elif not (args.a and args.b):
         p.error("name a work, or give --a and --b")

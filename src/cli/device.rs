@@ -60,6 +60,17 @@ impl std::fmt::Display for Opened {
     }
 }
 
+impl Opened {
+    /// Tokens that are computed together where nothing else is asked for: what the last cache of a CPU holds, or whole
+    /// waves of tiles on a CUDA device.
+    pub fn tokens_together(&self) -> usize {
+        match self {
+            Self::Cpu => 2048,
+            Self::Cuda(cuda) => cuda.whole_wave_tokens(),
+        }
+    }
+}
+
 impl Device {
     /// Opens the device; `auto` takes the first CUDA device, else the CPU, and tells `note` which and why. There is no
     /// other fall-back.

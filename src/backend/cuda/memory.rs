@@ -16,7 +16,7 @@ const RECORDED_ROWS: usize = 4096;
 
 /// Owned device memory; none where it holds no element.
 pub struct CudaBuffer<T> {
-    bytes: Option<CudaSlice<u8>>,
+    pub(super) bytes: Option<CudaSlice<u8>>,
     start: u64,
     of: PhantomData<fn() -> T>,
 }
@@ -60,7 +60,7 @@ pub struct CudaViewMut<'a, T> {
     of: PhantomData<&'a mut [T]>,
 }
 
-fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
+pub(super) fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
     if host == device {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 //! Everything runs on one stream in the order in which it was asked for, so memory is given back and used again without
 //! waiting. The driver is loaded when a device is opened: the program starts on machines without one.
 
+mod cublas;
 mod fault;
 mod fetch;
 mod images;
@@ -12,16 +13,19 @@ mod pinned;
 mod probe;
 mod recordings;
 mod staging;
+mod yardsticks;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use cublas::Cublas;
 pub use fetch::Fetch;
 pub use images::{ImageKind, ImagesInfo, source_of_images};
 pub(crate) use launch::{Argument, Grid};
 pub use memory::{CudaBuffer, CudaView, CudaViewMut};
 pub use probe::{DeviceInfo, devices};
 pub use recordings::Recordings;
+pub use yardsticks::Mark;
 
 use self::fetch::PinnedPool;
 use self::launch::Functions;

@@ -151,7 +151,7 @@ fn describe(ordinal: usize, context: &CudaContext) -> Result<DeviceInfo, DriverE
 }
 
 /// `work` without the message of a panic; `None` when it panicked.
-fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let done = panic::catch_unwind(AssertUnwindSafe(work));

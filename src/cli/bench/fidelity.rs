@@ -1,16 +1,19 @@
-//! How near int8 comes to f32: the cosine between the vectors of both.
+//! How near a precision comes to f32, and whether a sequence's vector depends on what it is computed with.
 
-use biollmnet::backend::{Cpu, Matrix, Memory};
+use biollmnet::embed::backbone::Wanted;
 use biollmnet::error::Result;
-use biollmnet::models::encoder::Encoder;
 use biollmnet::ops::linear::Precision;
+use biollmnet::tokens::TokenBatch;
 use serde::Serialize;
 
-use super::encoder::{Source, mean_vectors};
+use super::encoder::letters;
+use super::inside;
+use super::source::{Network, Source};
 use super::workload::Workload;
+use crate::cli::device::Opened;
 use crate::cli::output::print;
 
-/// Cosines between f32 and int8.
+/// Cosines between f32 and another precision.
 #[derive(Debug, Serialize)]
 pub struct Fidelity {
     what: String,
@@ -22,6 +25,8 @@ pub struct Fidelity {
     cls: Cosines,
     /// Of every token's states.
     per_token: Cosines,
+    /// Sequences whose mean is the same to the last bit alone and in the batches.
+    same_alone: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,19 +43,29 @@ struct Vectors {
 }
 
 impl Fidelity {
-    /// Runs the same sequences in both precisions.
-    pub fn measure(source: &Source, work: &Workload) -> Result<Self> {
-        let cpu = Cpu::all_threads();
-        let vectors = |precision| vectors(&cpu, &source.load(&cpu, precision)?, work);
-        let (exact, rounded) = (vectors(Precision::F32)?, vectors(Precision::Int8)?);
-        let d = exact.mean.len() / work.n_sequences();
+    /// Runs the same sequences in f32 on the first device and in `precision` on the second, there also each alone.
+    pub fn measure(
+        source: &Source,
+        (reference, device): (&Opened, &Opened),
+        precision: Precision,
+        lengths: &[usize],
+        max_tokens: usize,
+    ) -> Result<Self> {
+        let work = Workload::mixed(lengths, max_tokens, &source.vocabulary);
+        let d = source.encoder.d_model;
+        let exact = inside(reference, || vectors(&mut source.network(reference, Precision::F32)?, &work.batches, d))?;
+        let mut network = source.network(device, precision)?;
+        let rounded = vectors(&mut network, &work.batches, d)?;
+        let alone = alone(&mut network, &work.batches)?;
+        let same = |(a, b): &(&[f32], &[f32])| a.iter().zip(*b).all(|(a, b)| a.to_bits() == b.to_bits());
         Ok(Self {
-            what: format!("{}, int8 beside f32", source.name()),
+            what: format!("{}, {} beside f32", source.name(), precision.name()),
             sequences: work.n_sequences(),
             tokens: work.n_tokens(),
             mean: Cosines::between(&exact.mean, &rounded.mean, d),
             cls: Cosines::between(&exact.cls, &rounded.cls, d),
             per_token: Cosines::between(&exact.tokens, &rounded.tokens, d),
+            same_alone: rounded.mean.chunks(d).zip(alone.chunks(d)).filter(same).count(),
         })
     }
 
@@ -60,23 +75,38 @@ impl Fidelity {
         for (name, cosines) in [("mean", &self.mean), ("cls", &self.cls), ("per token", &self.per_token)] {
             print(format!("{name}: min {:.6}, mean {:.6}", cosines.min, cosines.mean))?;
         }
-        Ok(())
+        print(format!("alone as in a batch, to the last bit: {} of {}", self.same_alone, self.sequences))
     }
 }
 
-fn vectors(cpu: &Cpu, encoder: &Encoder<Cpu>, work: &Workload) -> Result<Vectors> {
-    let d = encoder.config().d_model;
-    let mut space = encoder.workspace(cpu)?;
+fn vectors(network: &mut Network, batches: &[TokenBatch], d: usize) -> Result<Vectors> {
     let mut all = Vectors { mean: vec![], cls: vec![], tokens: vec![] };
-    for batch in &work.batches {
-        all.mean.extend(mean_vectors(cpu, encoder, batch, &mut space)?);
-        let mut states = vec![0.0; batch.n_tokens() * d];
-        let Matrix { view, .. } = space.hidden(cpu, encoder.config(), batch.n_tokens());
-        cpu.download(view, &mut states)?;
-        batch.sequences().for_each(|rows| all.cls.extend(&states[rows.start * d..][..d]));
-        all.tokens.extend(states);
+    for batch in batches {
+        network.begin(batch, &[Wanted::Means(letters(batch)), Wanted::States(0..batch.n_tokens())])?;
+        for (of, values) in network.end()?.into_iter().enumerate() {
+            if of == 0 {
+                all.mean.extend(values);
+            } else {
+                batch.sequences().for_each(|rows| all.cls.extend(&values[rows.start * d..][..d]));
+                all.tokens.extend(values);
+            }
+        }
     }
     Ok(all)
+}
+
+/// The mean of each sequence, computed alone.
+fn alone(network: &mut Network, batches: &[TokenBatch]) -> Result<Vec<f32>> {
+    let mut means = Vec::new();
+    for batch in batches {
+        for rows in batch.sequences() {
+            let mut one = TokenBatch::default();
+            one.push(&batch.ids()[rows]);
+            network.begin(&one, &[Wanted::Means(letters(&one))])?;
+            means.extend(network.end()?.into_iter().flatten());
+        }
+    }
+    Ok(means)
 }
 
 impl Cosines {

@@ -1,19 +1,28 @@
 //! `biollmnet bench`: throughput as a share of what this machine can do, measured in the same run.
 
+mod attention;
+mod ceilings;
 mod encoder;
 mod fidelity;
 mod fusion;
+mod gemm;
+mod moves;
 mod peak;
+mod pipe;
+mod random;
+mod source;
+mod table;
+mod timing;
 mod workload;
 
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use biollmnet::backend::{Activation, Cpu};
+use biollmnet::error::Result;
+use biollmnet::ops::linear::Precision;
+use clap::{Args, Subcommand, ValueEnum};
+use half::f16;
 
-use biollmnet::error::{Error, Result};
-use biollmnet::files::atomic::write_with_digest;
-use clap::{Args, Subcommand};
-use serde::Serialize;
-
+use self::timing::{Measuring, Timed, median};
+use super::device::Opened;
 use super::{Context, Outcome};
 
 /// Arguments of `bench`.
@@ -29,6 +38,10 @@ enum Work {
     Fusion(fusion::FusionArgs),
     /// Measure an encoder: sequences to mean vectors.
     Encoder(encoder::EncoderArgs),
+    /// Measure the linear layers of encoders, and their ops that only move numbers.
+    Gemm(gemm::GemmArgs),
+    /// Measure self-attention over packed sequences.
+    Attention(attention::AttentionArgs),
 }
 
 /// Measures and prints.
@@ -36,54 +49,52 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     match &args.work {
         Work::Fusion(args) => fusion::run(args, context)?,
         Work::Encoder(args) => encoder::run(args, context)?,
+        Work::Gemm(args) => gemm::run(args, context)?,
+        Work::Attention(args) => attention::run(args, context)?,
     }
     Ok(Outcome::Done)
 }
 
-/// Flags of every measurement.
-#[derive(Debug, Args)]
-struct Measuring {
-    /// Repetitions before the timed ones.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    warmup: usize,
-    /// Timed repetitions.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    runs: u16,
-    /// Also write the result as JSON.
-    #[arg(long, value_name = "FILE")]
-    export_json: Option<PathBuf>,
+/// Arithmetic of the linear layers, and with it the type of the states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionFlag {
+    F32,
+    F16,
+    Int8,
 }
 
-impl Measuring {
-    /// Seconds of each timed repetition of `work`.
-    fn seconds(&self, mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
-        for _ in 0..self.warmup {
-            work()?;
-        }
-        let mut seconds = Vec::new();
-        for _ in 0..self.runs {
-            let started = Instant::now();
-            work()?;
-            seconds.push(started.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
-    }
-
-    /// Writes the result where `--export-json` says.
-    fn export(&self, report: &impl Serialize) -> Result<()> {
-        let write = |path: &Path| {
-            let json = serde_json::to_vec_pretty(report).map_err(|e| {
-                Error::data(format!("the result cannot be written as JSON: {e}"), "leave out --export-json")
-            })?;
-            write_with_digest(path, &json)
-        };
-        self.export_json.as_deref().map_or(Ok(()), write)
+/// The flag; without it f16 on a CUDA device and f32 on the CPU, as `embed` has it.
+fn precision(flag: Option<PrecisionFlag>, opened: &Opened) -> Precision {
+    match (flag, opened) {
+        (Some(PrecisionFlag::Int8), _) => Precision::Int8,
+        (Some(PrecisionFlag::F16), _) | (None, Opened::Cuda(_)) => Precision::F16,
+        (Some(PrecisionFlag::F32), _) | (None, Opened::Cpu) => Precision::F32,
     }
 }
 
-/// The middle one of the sorted numbers, the upper of two.
-fn median(seconds: &[f64]) -> f64 {
-    let mut sorted = seconds.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+/// A measurement written over any device and any type of states.
+trait Job: Send {
+    /// What was measured.
+    type Output: Send;
+    fn run<B: Timed, A: Activation>(self, backend: &B) -> Result<Self::Output>;
+}
+
+/// Runs `job` on the device, on states of the type that `precision` computes in.
+fn on_device<J: Job>(job: J, opened: &Opened, precision: Precision) -> Result<J::Output> {
+    let half = precision == Precision::F16;
+    inside(opened, || match opened {
+        Opened::Cpu if half => job.run::<Cpu, f16>(&Cpu::all_threads()),
+        Opened::Cpu => job.run::<Cpu, f32>(&Cpu::all_threads()),
+        Opened::Cuda(cuda) if half => job.run::<_, f16>(cuda),
+        Opened::Cuda(cuda) => job.run::<_, f32>(cuda),
+    })
+}
+
+/// Does `work` where its device is best served: on the CPU inside the pool, as `embed` runs. From outside, every op would
+/// wait for a worker to wake up.
+fn inside<R: Send>(opened: &Opened, work: impl FnOnce() -> R + Send) -> R {
+    match opened {
+        Opened::Cpu => rayon::scope(|_| work()),
+        Opened::Cuda(_) => work(),
+    }
 }

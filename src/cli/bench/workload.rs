@@ -5,12 +5,9 @@ use std::path::Path;
 
 use biollmnet::error::{Error, Result};
 use biollmnet::seq::Alphabet;
-use biollmnet::tokens::{TokenBatch, Vocabulary, pack};
+use biollmnet::tokens::{SPECIAL_TOKENS, TokenBatch, Vocabulary, pack};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// Special tokens around a sequence.
-const SPECIAL: usize = 2;
 
 /// Batches that are run one after the other, under a name.
 pub struct Workload {
@@ -36,7 +33,7 @@ impl Workload {
 
     /// Sequences of these lengths, of like length together, at most `max_tokens` a batch.
     pub fn mixed(lengths: &[usize], max_tokens: usize, vocabulary: &Vocabulary) -> Self {
-        let tokens: Vec<usize> = lengths.iter().map(|n| n + SPECIAL).collect();
+        let tokens: Vec<usize> = lengths.iter().map(|n| n + SPECIAL_TOKENS).collect();
         let random = &mut ChaCha8Rng::seed_from_u64(0);
         let part =
             |part: Vec<usize>| batch(&part.into_iter().map(|i| lengths[i]).collect::<Vec<_>>(), vocabulary, random);
@@ -54,16 +51,19 @@ impl Workload {
     }
 }
 
-/// Random sequences of these lengths, all letters equally often.
-fn batch(lengths: &[usize], vocabulary: &Vocabulary, random: &mut ChaCha8Rng) -> TokenBatch {
+/// A random sequence, all letters equally often.
+pub fn sequence(length: usize, vocabulary: &Vocabulary, random: &mut ChaCha8Rng) -> Vec<u8> {
     let letters: &[u8] = match vocabulary.alphabet() {
         Alphabet::Rna => b"ACGT",
         Alphabet::Protein => b"ACDEFGHIKLMNPQRSTVWY",
     };
+    (0..length).map(|_| letters[random.random_range(0..letters.len())]).collect()
+}
+
+fn batch(lengths: &[usize], vocabulary: &Vocabulary, random: &mut ChaCha8Rng) -> TokenBatch {
     let mut batch = TokenBatch::default();
     for &n in lengths {
-        let sequence: Vec<u8> = (0..n).map(|_| letters[random.random_range(0..letters.len())]).collect();
-        batch.push(&vocabulary.encode(&sequence));
+        batch.push(&vocabulary.encode(&sequence(n, vocabulary, random)));
     }
     batch
 }

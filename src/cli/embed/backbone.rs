@@ -17,8 +17,6 @@ use crate::cli::doctor::machine;
 
 /// Share of the free memory that work space may take where no limit was given, in percent.
 const MEMORY_SHARE: u64 = 80;
-/// Tokens of a batch on the CPU: what its last cache holds.
-const CPU_TOKENS: usize = 2048;
 
 /// Loads the sequence model of an opened folder.
 pub fn load(args: &EmbedArgs, opened: &Backbone, context: &Context) -> Result<BackboneEncoder<Box<dyn TokenEncoder>>> {
@@ -71,13 +69,7 @@ fn cpu(args: &EmbedArgs) -> Cpu {
 }
 
 fn max_tokens(args: &EmbedArgs, device: &Opened) -> usize {
-    args.max_tokens.map_or_else(
-        || match device {
-            Opened::Cpu => CPU_TOKENS,
-            Opened::Cuda(cuda) => cuda.whole_wave_tokens(),
-        },
-        |n| n as usize,
-    )
+    args.max_tokens.map_or_else(|| device.tokens_together(), |n| n as usize)
 }
 
 fn precision(args: &EmbedArgs, default: Precision) -> Result<Precision> {
