@@ -179,16 +179,10 @@ fn kernels(folder: &Path) -> Vec<Kernel> {
 #[allow(clippy::unnecessary_debug_formatting)]
 fn embed_kernels(nvcc: Option<&Nvcc>) {
     let folder = package().join("kernels");
-    // Not the folder: the host shim in it is no part of the binary. A new kernel comes with its launcher.
-    for path in ["kernels/rt.cuh", "src/ops", "src/backend/cuda"] {
-        println!("cargo::rerun-if-changed={path}");
-    }
+    println!("cargo::rerun-if-changed=kernels");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let header = folder.join("rt.cuh");
     let kernels = kernels(&folder);
-    for kernel in &kernels {
-        println!("cargo::rerun-if-changed={}", kernel.path.display());
-    }
     let compiled = match nvcc {
         Some(nvcc) => compile_all(nvcc, &kernels, &fs::read_to_string(&header).expect("rt.cuh is UTF-8"), &out),
         None => vec![None; kernels.len()],

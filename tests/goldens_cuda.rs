@@ -136,9 +136,10 @@ fn short_batches_are_recorded_and_the_recording_gives_the_same_bits() {
             assert!(states(&cuda, &encoder, batch, &mut work) == *alone, "a recorded pass has other bits");
         }
     }
-    // The first and the last batch are of one shape: 64 rows, the same tiles. In the first round the buffers grow with the
-    // second batch, which ends what was begun; in the other three every pass is a recording.
-    assert_eq!(driver.counters().graph_launches - before, 9);
+    // The first and the last batch are of one shape: 64 rows, the same tiles. In the first round all buffers are made anew
+    // for the second batch, those of its tiles of short sequences for the third: that ends what was begun. In the second
+    // round the second batch comes again for the first time; every other pass of three rounds is a recording.
+    assert_eq!(driver.counters().graph_launches - before, 8);
 }
 
 fn states(cuda: &Cuda, encoder: &Encoder<Cuda>, batch: &TokenBatch, work: &mut Workspace<Cuda, f16>) -> Vec<f16> {
