@@ -119,9 +119,9 @@ impl Context {
         })
     }
 
-    /// The same for another command line.
-    pub fn with_command(&self, command: String) -> Self {
-        Self { command, ..self.clone() }
+    /// The same for a step of the demo: another command line, on the CPU, so that it shows the same everywhere.
+    pub fn of_demo(&self, command: String) -> Self {
+        Self { command, device: Device::Cpu, opened: OnceLock::new(), ..self.clone() }
     }
 
     /// The device that was asked for, opened when it is first needed; `auto` says on standard error what it became.

@@ -80,7 +80,7 @@ fn run_step(step: &str, context: &Context) -> Result<f64> {
     // The bare definition: variables of the environment are for what the user types.
     let cli = Cli::try_parse_from(command.split_whitespace())
         .map_err(|e| Error::usage(e.to_string(), "this is a defect of the demo: please report it"))?;
-    dispatch(&cli.command, &context.with_command(command))?;
+    dispatch(&cli.command, &context.of_demo(command))?;
     let seconds = started.elapsed().as_secs_f64();
     if !context.json {
         print(format!("[{seconds:.1} s]"))?;
