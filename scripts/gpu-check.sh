@@ -76,17 +76,20 @@ shown() {
   printf '```\n'
 }
 
-# PyTorch brings cuBLAS along, in a folder that the loader does not look into: P* is measured with it.
+# PyTorch brings cuBLAS and NVRTC along, in folders that the loader does not look into: P* is measured with the first, and
+# the second compiles the kernels where the driver is too old for those of the binary.
 if command -v "$python" >/dev/null; then
-  cublas=$("$python" - 2>/dev/null <<'END'
+  libraries=$("$python" - 2>/dev/null <<'END'
 import glob, os, site
+found = {}
 for folder in [*site.getsitepackages(), site.getusersitepackages()]:
-    for library in sorted(glob.glob(os.path.join(folder, "nvidia", "*", "lib", "libcublas.so*"))):
-        print(os.path.dirname(library))
-        raise SystemExit
+    for name in ["libcublas.so*", "libnvrtc.so*"]:
+        for library in sorted(glob.glob(os.path.join(folder, "nvidia", "*", "lib", name))):
+            found.setdefault(name, os.path.dirname(library))
+print(":".join(dict.fromkeys(found.values())))
 END
-  ) || cublas=
-  [ -z "$cublas" ] || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$cublas"
+  ) || libraries=
+  [ -z "$libraries" ] || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$libraries"
 fi
 
 step doctor 60 "$binary" doctor || true
