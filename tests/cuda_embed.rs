@@ -208,3 +208,16 @@ fn a_driver_without_a_device_and_a_device_too_old_are_named() {
     let error = ends_with(&output, 3);
     assert!(error.contains("int8") && error.contains("--precision f16"), "{error}");
 }
+
+#[test]
+fn a_device_that_stops_ends_the_run_for_another_try() {
+    // A kernel that reads past an end, as a device that fails would: the driver gives up the context.
+    let Some(folder) = standin::library(&["PLANT_RAGGED_EDGE"]) else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.env("LD_LIBRARY_PATH", &folder).env("BIOLLMNET_KERNELS", &folder);
+    let output = embed(command, temporary.path(), "lost", &["--device", "cuda"], &[]);
+    let said = ends_with(&output, 75);
+    assert!(said.contains("error: cuda:0") && said.contains("help: run the same command again"), "{said}");
+    assert!(!temporary.path().join("lost").exists());
+}
