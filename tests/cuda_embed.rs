@@ -207,6 +207,11 @@ fn a_driver_without_a_device_and_a_device_too_old_are_named() {
     let output = embed(more(), folder.path(), "none", &["--device", "cuda", "--precision", "int8"], &[]);
     let error = ends_with(&output, 3);
     assert!(error.contains("int8") && error.contains("--precision f16"), "{error}");
+    // What never computes on a device does not take one in silence.
+    let mut command = more();
+    command.args(["embed", &fasta(folder.path()), "--encoder", "triad", "--device", "cuda", "--out"]);
+    let error = ends_with(&command.arg(folder.path().join("none")).output().unwrap(), 3);
+    assert!(error.contains("an encoder without weights is computed on the CPU"), "{error}");
 }
 
 #[test]

@@ -122,6 +122,7 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     if !weight_free {
         return run_backbone(args, context);
     }
+    context.device.check_cpu("an encoder without weights")?;
     if args.precision.is_some_and(|precision| precision != PrecisionFlag::F32) {
         return Err(Error::usage(
             format!("encoder '{}' has no weights that --precision could change", args.encoder),
