@@ -1,7 +1,6 @@
 //! `biollmnet bench encoder`: sequences to mean vectors.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use biollmnet::embed::backbone::Wanted;
@@ -17,7 +16,7 @@ use super::fidelity::Fidelity;
 use super::pipe::{Latency, Sequences};
 use super::source::{Network, Source};
 use super::timing::{Measuring, seconds_of};
-use super::workload::{Workload, read_lengths};
+use super::workload::{Workload, letters, read_lengths};
 use super::{PrecisionFlag, inside, median, precision};
 use crate::cli::Context;
 use crate::cli::device::Opened;
@@ -211,11 +210,6 @@ fn passes(network: &mut Network, batches: &[TokenBatch], n: usize) -> Result<()>
         std::hint::black_box(network.end()?);
     }
     Ok(())
-}
-
-/// Rows of the letters of each sequence.
-pub fn letters(batch: &TokenBatch) -> Vec<Range<usize>> {
-    batch.sequences().map(|rows| rows.start + 1..rows.end - 1).collect()
 }
 
 impl Throughput {

@@ -6,10 +6,9 @@ use biollmnet::ops::linear::Precision;
 use biollmnet::tokens::TokenBatch;
 use serde::Serialize;
 
-use super::encoder::letters;
 use super::inside;
 use super::source::{Network, Source};
-use super::workload::Workload;
+use super::workload::{Workload, letters};
 use crate::cli::device::Opened;
 use crate::cli::output::print;
 

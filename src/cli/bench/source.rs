@@ -6,7 +6,7 @@ use biollmnet::backend::Cpu;
 use biollmnet::embed::backbone::{self, BackboneEncoder, BackboneOptions, TokenEncoder, Variant};
 use biollmnet::error::{Error, Result};
 use biollmnet::models::backbone::{Backbone, Preset, init};
-use biollmnet::models::encoder::{EncoderConfig, FeedForward};
+use biollmnet::models::encoder::EncoderConfig;
 use biollmnet::ops::linear::Precision;
 use biollmnet::tokens::Vocabulary;
 use biollmnet::weights::elements::Element;
@@ -79,45 +79,6 @@ impl Source {
     /// Floating-point operations of the products of one pass over sequences of so many tokens: linear layers, `q·kᵀ` and
     /// `p·v` of each sequence.
     pub fn flops(&self, lengths: impl Iterator<Item = usize>) -> f64 {
-        flops(&self.encoder, lengths)
-    }
-}
-
-fn flops(config: &EncoderConfig, lengths: impl Iterator<Item = usize>) -> f64 {
-    let (d, d_ff) = (config.d_model as f64, config.d_ff as f64);
-    let ffn_layers = if config.feed_forward == FeedForward::SwiGlu { 3.0 } else { 2.0 };
-    let per_token = 2.0 * (4.0 * d * d + ffn_layers * d * d_ff);
-    let of_sequence = |n: f64| per_token * n + 4.0 * d * n * n;
-    config.n_layers as f64 * lengths.map(|n| of_sequence(n as f64)).sum::<f64>()
-}
-
-#[cfg(test)]
-mod tests {
-    use biollmnet::models::encoder::AttentionResidual;
-
-    use super::*;
-
-    #[test]
-    fn operations_of_a_token_as_published_sizes_have_them() {
-        let mut config = EncoderConfig {
-            n_layers: 33,
-            d_model: 1280,
-            n_heads: 20,
-            d_ff: 5120,
-            vocab_size: 33,
-            mask_id: 32,
-            layer_norm_eps: 1e-5,
-            rope_theta: 1e4,
-            token_dropout: true,
-            attention_residual: AttentionResidual::Input,
-            attention_bias: true,
-            feed_forward: FeedForward::Gelu,
-        };
-        let gflop = |config: &EncoderConfig| flops(config, [130, 130].into_iter()) / 260.0 / 1e9;
-        // 33·(24·1280² + 4·1280·130) and 33·(2·(4·1280² + 3·1280·3413) + 4·1280·130).
-        assert!((gflop(&config) - 1.319_577_6).abs() < 1e-9, "{}", gflop(&config));
-        config.feed_forward = FeedForward::SwiGlu;
-        config.d_ff = 3413;
-        assert!((gflop(&config) - 1.319_493_12).abs() < 1e-9, "{}", gflop(&config));
+        lengths.map(|n_tokens| self.encoder.flop(n_tokens)).sum()
     }
 }

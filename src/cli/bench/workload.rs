@@ -1,6 +1,7 @@
 //! What an encoder is measured on: batches of sequences of given lengths.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use biollmnet::error::{Error, Result};
@@ -66,6 +67,11 @@ fn batch(lengths: &[usize], vocabulary: &Vocabulary, random: &mut ChaCha8Rng) ->
         batch.push(&vocabulary.encode(&sequence(n, vocabulary, random)));
     }
     batch
+}
+
+/// Rows of the letters of each sequence.
+pub fn letters(batch: &TokenBatch) -> Vec<Range<usize>> {
+    batch.sequences().map(|rows| rows.start + 1..rows.end - 1).collect()
 }
 
 /// Lengths in letters, one a line; lines that begin with # are comments.

@@ -126,6 +126,9 @@ mod tests {
         assert_eq!(esm2_650m.d_head(), 64);
         // 1.320 GFLOP a token at 130 tokens, by hand.
         assert!((esm2_650m.flop(130) / 130.0 / 1.320e9 - 1.0).abs() < 1e-3);
+        let giga = EncoderConfig { d_ff: 3413, feed_forward: FeedForward::SwiGlu, ..esm2_650m.clone() };
+        // 33·(2·(4·1280² + 3·1280·3413) + 4·1280·130).
+        assert!((giga.flop(130) / 130.0 / 1.319_493_12e9 - 1.0).abs() < 1e-9);
         let odd = EncoderConfig { n_heads: 3, ..esm2_650m.clone() };
         assert!(odd.check().unwrap_err().to_string().contains("3 heads do not divide"));
         let none = EncoderConfig { d_ff: 0, ..esm2_650m };
