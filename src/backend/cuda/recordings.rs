@@ -55,10 +55,4 @@ impl Recordings {
         }
         Ok(())
     }
-
-    /// Graphs that were recorded.
-    #[must_use]
-    pub fn n_graphs(&self) -> usize {
-        self.0.values().flatten().count()
-    }
 }
