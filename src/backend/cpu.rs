@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Element, Isa, Memory};
-use crate::error::{Error, Result};
+use super::{Element, Isa, Memory, same_length};
+use crate::error::Result;
 
 /// The CPU with a number of threads per op and an instruction set.
 ///
@@ -33,13 +33,6 @@ impl Cpu {
     pub fn all_threads() -> Self {
         Self::with_threads(rayon::current_num_threads())
     }
-}
-
-fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
-    if host == device {
-        return Ok(());
-    }
-    Err(Error::Shape { op, expected: format!("{device} elements"), found: format!("{host}") })
 }
 
 impl Memory for Cpu {

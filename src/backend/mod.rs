@@ -17,7 +17,7 @@ pub use element::{Activation, Element, Real};
 pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Memory of one device: buffers that are allocated once, and views that ops read and write.
 pub trait Memory: Sized {
@@ -94,4 +94,12 @@ pub trait Memory: Sized {
     fn view<'a, T: Element>(&self, buffer: &'a Self::Buffer<T>, range: Range<usize>) -> Self::View<'a, T>;
     /// Write access to `range` of `buffer`.
     fn view_mut<'a, T: Element>(&self, buffer: &'a mut Self::Buffer<T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
+}
+
+/// The check before a copy: as many elements on the host as on the device.
+fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
+    if host == device {
+        return Ok(());
+    }
+    Err(Error::Shape { op, expected: format!("{device} elements"), found: format!("{host}") })
 }

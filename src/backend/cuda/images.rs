@@ -22,7 +22,7 @@ struct Kernel {
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
 /// Asynchronous copies and the tensor cores' half precision begin here.
-const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
+pub(super) const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
 
 /// How a kernel reaches the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -6,8 +6,8 @@ use std::ops::Range;
 use cudarc::driver::{CudaSlice, DevicePtr, result};
 
 use super::{Cuda, Fetch, Recordings};
-use crate::backend::{Element, Memory};
-use crate::error::{Error, Result};
+use crate::backend::{Element, Memory, same_length};
+use crate::error::Result;
 
 /// Numbers of a row are rounded up to whole pieces of 16 bytes, those of the shortest type.
 const ROW_STEP: usize = 8;
@@ -62,13 +62,6 @@ pub struct CudaViewMut<'a, T> {
     pub(super) start: u64,
     pub(super) len: usize,
     of: PhantomData<&'a mut [T]>,
-}
-
-pub(super) fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
-    if host == device {
-        return Ok(());
-    }
-    Err(Error::Shape { op, expected: format!("{device} elements"), found: format!("{host}") })
 }
 
 impl Cuda {

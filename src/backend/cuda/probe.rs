@@ -38,9 +38,6 @@ impl fmt::Display for DeviceInfo {
     }
 }
 
-/// The oldest device that the kernels run on: asynchronous copies came with it.
-const LEAST_CAPABILITY: (i32, i32) = (8, 0);
-
 /// Every device of this machine.
 ///
 /// # Errors
@@ -59,7 +56,7 @@ pub(super) fn open(ordinal: usize) -> Result<(DeviceInfo, Arc<CudaContext>)> {
         ));
     }
     let (info, context) = connect(ordinal)?;
-    if info.capability < LEAST_CAPABILITY {
+    if info.capability < images::OLDEST_CAPABILITY {
         let (major, minor) = info.capability;
         return Err(Error::data(
             format!("{info} has compute capability {major}.{minor}, and the kernels need 8.0 or later"),

@@ -2,9 +2,8 @@
 
 use cudarc::driver::{CudaEvent, sys};
 
-use super::memory::same_length;
 use super::{Cuda, CudaBuffer};
-use crate::backend::Element;
+use crate::backend::{Element, same_length};
 use crate::error::Result;
 
 /// A point in the order of the work, at which the device notes the time.
