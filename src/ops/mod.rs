@@ -13,6 +13,7 @@ pub mod gin_aggregate;
 pub mod layer_norm;
 pub mod linear;
 pub mod pair_loss;
+pub mod pair_score;
 pub mod segment_mean;
 
 use crate::backend::Memory;
