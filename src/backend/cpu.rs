@@ -55,6 +55,11 @@ impl Memory for Cpu {
         host.copy_from_slice(view);
         Ok(())
     }
+    fn copy<T: Element>(&self, from: &[T], to: &mut [T]) -> Result<()> {
+        same_length("copy", from.len(), to.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
     fn fetch<T: Element>(&self, view: &[T]) -> Result<Vec<T>> {
         Ok(view.to_vec())
     }

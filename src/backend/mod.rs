@@ -61,6 +61,11 @@ pub trait Memory: Sized {
     /// # Errors
     /// When the lengths differ or the copy fails.
     fn download<T: Element>(&self, view: Self::View<'_, T>, host: &mut [T]) -> Result<()>;
+    /// Copies `from` into `to` of the same length, on the device.
+    ///
+    /// # Errors
+    /// When the lengths differ or the copy fails.
+    fn copy<T: Element>(&self, from: Self::View<'_, T>, to: Self::ViewMut<'_, T>) -> Result<()>;
     /// Begins to copy `view` to the host, and does not wait for it where the device can go on meanwhile.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use biollmnet::error::{Error, Result};
 use biollmnet::files::atomic::write_with_digest;
 use biollmnet::files::digest::digest_path;
 use biollmnet::ops::gated_fusion::GatedFusion;
-use biollmnet::screen::{Cell, Kind, Operand, Scorer, TableFile};
+use biollmnet::screen::{Cell, Domain, Kind, Operand, Scorer, TableFile};
 use biollmnet::train::Model;
 use clap::Args;
 use serde_json::json;
@@ -102,9 +102,8 @@ fn write_predictions<B: GatedFusion + Sync>(
     data: &Dataset,
     scorer: &Scorer<'_, B>,
 ) -> Result<usize> {
-    let mut columns: Vec<(String, Kind)> =
-        scorer.columns().into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
-    let own = scorer.columns();
+    let own = Domain::columns(model);
+    let mut columns: Vec<(String, Kind)> = own.iter().map(|&(name, kind)| (name.to_owned(), kind)).collect();
     columns.extend(table.extra_names.iter().map(|name| {
         let taken = own.iter().any(|(own, _)| own == name);
         (if taken { format!("input_{name}") } else { name.clone() }, Kind::Text)
@@ -112,12 +111,12 @@ fn write_predictions<B: GatedFusion + Sync>(
     let mut file = TableFile::create(&args.out, &columns)?;
     let mut far = 0;
     scorer.each(context.progress.as_ref(), |row, predictions| {
-        far += usize::from(scorer.is_out_of_domain(row));
+        far += usize::from(scorer.domain.is_out_of_domain(row));
         let row0 = data.pairs[row].row0;
         // Rows are in file order, those that were rejected left out.
         let source = table.rows.binary_search_by_key(&row0, |row| row.row0).ok();
         for (label, prediction) in predictions.iter().enumerate().take(model.config.label_names.len()) {
-            let mut cells = scorer.cells(row, label, prediction);
+            let mut cells = scorer.domain.cells(row, label, prediction);
             cells.extend(source.iter().flat_map(|&i| &table.rows[i].extra).map(|text| Cell::Text(text.clone())));
             file.push(cells)?;
         }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use biollmnet::backend::Cpu;
-use biollmnet::data::{Columns, Entities, PairTable, Side};
+use biollmnet::data::{Columns, PairTable, Side};
 use biollmnet::error::{Error, Result};
-use biollmnet::ops::gated_fusion::GatedFusion;
-use biollmnet::screen::{Cell, Collection, Hit, Kind, Operand, Scorer, Screening, TableFile, collect, hit_pairs};
+use biollmnet::ops::linear::Linear;
+use biollmnet::ops::pair_score::PairScore;
+use biollmnet::screen::{HitTable, Library, Operand, ProgressFile, Screening};
 use biollmnet::train::Model;
 use clap::{Args, ValueEnum};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use serde_json::json;
 
 use super::device::Opened;
@@ -32,8 +33,11 @@ pub struct ScreenArgs {
     #[arg(long, value_name = "STORE|FASTA", num_args = 1.., required = true)]
     library: Vec<PathBuf>,
     /// Hits per target.
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
-    top_k: u64,
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..), required_unless_present = "exhaustive")]
+    top_k: Option<u64>,
+    /// All pairs, ranked: for small screens.
+    #[arg(long, conflicts_with = "top_k")]
+    exhaustive: bool,
     /// The table to write: Parquet for .parquet, commas for .csv, tabs for everything else; - is standard output.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -75,7 +79,7 @@ pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
     }
 }
 
-fn run_on<B: GatedFusion + Sync>(backend: &B, args: &ScreenArgs, context: &Context) -> Result<Outcome> {
+fn run_on<B: PairScore + Linear + Sync>(backend: &B, args: &ScreenArgs, context: &Context) -> Result<Outcome> {
     let device = context.backend()?.to_string();
     let progress = context.progress.as_ref();
     let model = Model::load(&args.model)?;
@@ -85,32 +89,31 @@ fn run_on<B: GatedFusion + Sync>(backend: &B, args: &ScreenArgs, context: &Conte
     let targets_operand = Operand::open(&args.targets, target_encoder, progress)?;
     let library_operands: Vec<Operand> =
         args.library.iter().map(|path| Operand::open(path, library_encoder, progress)).collect::<Result<_>>()?;
-    let targets = collect(&[Arc::clone(&targets_operand.store)])?;
-    let library = collect(&library_operands.iter().map(|operand| Arc::clone(&operand.store)).collect::<Vec<_>>())?;
+    let targets = Library::new(&[Arc::clone(&targets_operand.store)])?;
+    let library = Library::new(&library_operands.iter().map(|operand| Arc::clone(&operand.store)).collect::<Vec<_>>())?;
     let (rnas, partners) = if side == SideFlag::Rna { (&targets, &library) } else { (&library, &targets) };
-    model.check_encoders(&rnas.entities, &partners.entities, &args.accept_encoder)?;
-    let excluded = args.excluded(&targets.entities, &library.entities, context)?;
+    model.check_encoders(&rnas.entities(&[]), &partners.entities(&[]), &args.accept_encoder)?;
+    let excluded = args.excluded(&targets, &library, context)?;
+    let pairs = targets.len() as u64 * library.len() as u64;
     let screening = Screening {
         model: &model,
-        targets: &targets.entities,
-        library: &library.entities,
+        targets: &targets,
+        library: &library,
         targets_side: if side == SideFlag::Rna { Side::Rna } else { Side::Partner },
         label,
-        top_k: usize::try_from(args.top_k).unwrap_or(usize::MAX),
+        top_k: args.hits_per_target(pairs, library.len())?,
         min_score: args.min_score,
         excluded: &excluded,
     };
     let started = Instant::now();
-    let hits = screening.run(backend, progress)?;
+    let n_hits = search(backend, args, context, &screening)?;
     let seconds = started.elapsed().as_secs_f64();
-    let pairs = targets.entities.len() as u64 * library.entities.len() as u64;
     let rate = pairs as f64 / seconds.max(1e-9);
     context.detail(format!(
         "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s on {device}; {} networks; {} pairs excluded",
         model.members.len(),
         excluded.len()
     ));
-    write_hits(backend, args, context, &screening, &hits)?;
 
     let fresh: Vec<(&Path, &Operand)> = [(args.targets.as_path(), &targets_operand)]
         .into_iter()
@@ -121,20 +124,37 @@ fn run_on<B: GatedFusion + Sync>(backend: &B, args: &ScreenArgs, context: &Conte
     write_rejects(&args.out, (rejected > 0).then_some(rejects.as_bytes()), context)?;
     warn("targets", &targets, context);
     warn("library entries", &library, context);
-    let kept: usize = hits.iter().map(Vec::len).sum();
     let summary = format!(
-        "{}: {kept} hits of {} targets among {} entries, {rate:.0} pairs/s",
+        "{}: {n_hits} hits of {} targets among {} entries, {rate:.0} pairs/s",
         args.out.display(),
-        targets.entities.len(),
-        library.entities.len()
+        targets.len(),
+        library.len()
     );
     let counts = json!({
-        "out": args.out, "targets": targets.entities.len(), "library": library.entities.len(), "hits": kept,
+        "out": args.out, "targets": targets.len(), "library": library.len(), "hits": n_hits,
         "pairs": pairs, "seconds": seconds, "pairs_per_second": rate, "excluded": excluded.len(),
         "refused": targets.refused + library.refused, "rejected": rejected, "device": device,
     });
     tell(&args.out, context, summary, &counts)?;
     Ok(Outcome::from_rejected(rejected))
+}
+
+/// Finds the hits and writes their table; where it stands is kept beside the table until that is there.
+fn search<B: PairScore + Linear + Sync>(
+    backend: &B,
+    args: &ScreenArgs,
+    context: &Context,
+    screening: &Screening<'_>,
+) -> Result<usize> {
+    let mut stand = match args.out.as_os_str() == "-" {
+        true => None,
+        false => Some(ProgressFile::beside(&args.out, screening)?),
+    };
+    let mut table = HitTable::create(&args.out, screening)?;
+    screening.run(backend, stand.as_mut(), context.progress.as_ref(), |target, hits| table.push(target, hits))?;
+    let n_hits = table.finish()?;
+    stand.map_or(Ok(()), ProgressFile::finish)?;
+    Ok(n_hits)
 }
 
 fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {
@@ -143,30 +163,6 @@ fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {
     names.iter().position(|known| known == name).ok_or_else(|| {
         Error::usage(format!("the model has no label '{name}'"), format!("choose one of: {}", names.join(", ")))
     })
-}
-
-/// Predicts the hits once more with all that helps to judge them, and writes the table.
-fn write_hits<B: GatedFusion + Sync>(
-    backend: &B,
-    args: &ScreenArgs,
-    context: &Context,
-    screening: &Screening<'_>,
-    hits: &[Vec<Hit>],
-) -> Result<()> {
-    let data = hit_pairs(screening, hits);
-    let scorer = Scorer::new(backend, screening.model, &data, context.progress.as_ref())?;
-    let mut columns = vec![("target".to_owned(), Kind::Text), ("rank".to_owned(), Kind::Whole)];
-    columns.extend(scorer.columns().into_iter().map(|(name, kind)| (name.to_owned(), kind)));
-    let mut file = TableFile::create(&args.out, &columns)?;
-    let (mut before, mut rank) = (None, 0);
-    scorer.each(context.progress.as_ref(), |row, predictions| {
-        let target = data.pairs[row].row0;
-        rank = if before.replace(target) == Some(target) { rank + 1 } else { 1 };
-        let mut cells = vec![Cell::Text(screening.targets.ids[target as usize].clone()), Cell::Whole(rank)];
-        cells.extend(scorer.cells(row, screening.label, &predictions[screening.label]));
-        file.push(cells)
-    })?;
-    file.finish()
 }
 
 /// Records that were refused while they were embedded on the way, as TSV, and their number.
@@ -182,7 +178,7 @@ fn refused(fresh: &[(&Path, &Operand)]) -> (String, usize) {
     (text, n)
 }
 
-fn warn(what: &str, collection: &Collection, context: &Context) {
+fn warn(what: &str, collection: &Library, context: &Context) {
     if collection.refused > 0 {
         context.note(format!("warning: {} {what} have no vector and are skipped", collection.refused));
     }
@@ -193,20 +189,32 @@ fn warn(what: &str, collection: &Collection, context: &Context) {
 
 impl ScreenArgs {
     /// The pairs of `--exclude` that the screen would score.
-    fn excluded(&self, targets: &Entities, library: &Entities, context: &Context) -> Result<FxHashSet<(u32, u32)>> {
+    fn excluded(&self, targets: &Library, library: &Library, context: &Context) -> Result<FxHashSet<(u32, u32)>> {
         let Some(path) = &self.exclude else { return Ok(FxHashSet::default()) };
         let table = PairTable::read(path, &self.columns.clone().unwrap_or_default().without_labels())?;
         table.check_rows()?;
-        let index = |entities: &Entities| -> FxHashMap<String, u32> { entities.ids.iter().cloned().zip(0..).collect() };
-        let (targets, library) = (index(targets), index(library));
         let pair = |rna: &str, partner: &str| match self.targets_side {
-            SideFlag::Rna => Some((*targets.get(rna)?, *library.get(partner)?)),
-            SideFlag::Partner => Some((*targets.get(partner)?, *library.get(rna)?)),
+            SideFlag::Rna => Some((targets.find(rna)?, library.find(partner)?)),
+            SideFlag::Partner => Some((targets.find(partner)?, library.find(rna)?)),
         };
         let excluded: FxHashSet<_> = table.rows.iter().filter_map(|row| pair(&row.rna, &row.partner)).collect();
         if excluded.is_empty() {
             context.note(format!("warning: {}: no pair has both ids in this screen", path.display()));
         }
         Ok(excluded)
+    }
+
+    /// Hits of a target: those asked for, or all there are.
+    fn hits_per_target(&self, pairs: u64, n_entries: usize) -> Result<usize> {
+        /// Beyond this a table of every pair is more than anybody reads.
+        const MOST_PAIRS: u64 = 200_000_000;
+        match self.top_k {
+            Some(k) => Ok(usize::try_from(k).unwrap_or(usize::MAX).min(n_entries)),
+            None if pairs <= MOST_PAIRS => Ok(n_entries),
+            None => Err(Error::usage(
+                format!("--exhaustive would write {pairs} pairs, and the limit is {MOST_PAIRS}"),
+                "screen with --top-k, or screen fewer targets or entries at a time",
+            )),
+        }
     }
 }

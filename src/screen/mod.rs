@@ -1,20 +1,31 @@
 //! Scoring pairs and screening libraries with a trained network.
 //!
-//! A linear layer's sums depend on no other row of the batch, so a pair has the same score, bit for bit, in a list of
-//! pairs, in a screen of any shape, and with any number of threads.
+//! `predict` runs the network on the device, in f32; a linear layer's sums depend on no other row of the batch, so a pair
+//! has the same score, bit for bit, in any list and with any number of threads. `screen` lets the device find, on folded
+//! operands and with a proven bound of its error, what can be among the best, and ranks that by exact scores in f64.
 
-mod collection;
+mod candidates;
+mod domain;
+mod folded_model;
+mod hits;
+mod library;
 mod operand;
+mod progress_file;
+mod rescore;
 mod scorer;
 mod search;
+mod stream;
 mod table;
+mod targets;
 #[cfg(test)]
 mod tests;
-mod top_k;
 
-pub use collection::{Collection, collect};
+pub use candidates::Hit;
+pub use domain::Domain;
+pub use hits::HitTable;
+pub use library::Library;
 pub use operand::Operand;
+pub use progress_file::ProgressFile;
 pub use scorer::Scorer;
-pub use search::{Screening, hit_pairs};
+pub use search::Screening;
 pub use table::{Cell, Kind, TableFile};
-pub use top_k::Hit;

@@ -1,153 +1,184 @@
-//! Every target against every library entry, the best few of each target kept.
+//! Every target against every library entry, the best few of each target kept: a device finds on folded operands what can
+//! be among them, exact scores in f64 decide.
 
-use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use super::collection::{Distinct, subset};
-use super::top_k::{Hit, TopK};
-use crate::data::{Dataset, Entities, Pair, Side, Task};
-use crate::error::{Error, Result};
-use crate::ops::gated_fusion::GatedFusion;
+use super::candidates::{Candidates, Hit};
+use super::folded_model::FoldedModel;
+use super::library::Library;
+use super::progress_file::{ProgressFile, Stand};
+use super::rescore::settle;
+use super::stream::{Scored, Stream, block_rows};
+use super::targets::TargetTile;
+use crate::data::Side;
+use crate::error::Result;
+use crate::ops::linear::Linear;
+use crate::ops::pair_score::PairScore;
 use crate::progress::{Progress, check_interrupt};
-use crate::train::{Model, Scoring};
+use crate::train::Model;
 
-/// Pairs that one task scores, or more where the device asks for more.
-const TILE: usize = 4096;
-/// Most targets of a tile: the library is then read few times, and a single target still gives work to all threads.
-const TILE_TARGETS: usize = 16;
+/// Bytes that the candidates of a tile of targets may take.
+const CANDIDATE_BYTES: usize = 512 << 20;
+/// Bytes that the folded targets of a tile may take.
+const TARGET_BYTES: usize = 128 << 20;
+/// Most targets of a tile.
+const MOST_TARGETS: usize = 4096;
+/// How often a screen writes down where it stands.
+const WRITE_EVERY: Duration = Duration::from_secs(20);
 
 /// A search of a library.
 pub struct Screening<'a> {
     /// The model; its encoders have been checked.
     pub model: &'a Model,
     /// What is searched for.
-    pub targets: &'a Entities,
+    pub targets: &'a Library,
     /// What is searched.
-    pub library: &'a Entities,
+    pub library: &'a Library,
     /// The side of the targets; the library is the other one.
     pub targets_side: Side,
     /// Label that ranks.
     pub label: usize,
-    /// Hits per target.
+    /// Hits per target, at least 1.
     pub top_k: usize,
     /// Lower scores are left out.
     pub min_score: Option<f64>,
-    /// Pairs of target and library entry that are left out.
+    /// Pairs of records of target and library entry that are left out.
     pub excluded: &'a FxHashSet<(u32, u32)>,
 }
 
 impl Screening<'_> {
-    /// The hits of each target, best first; equal scores in the order of the ids.
+    /// Finds the hits of each target, best first, equal scores in the order of the ids, and hands them over target by
+    /// target in the order of the targets.
     ///
-    /// Each pair of distinct vectors is scored once, on `backend`, tiles of them side by side. The result does not depend
-    /// on the number of threads. Memory: the hits, 4 bytes per library entry, and one tile per thread.
+    /// The result is that of scoring every pair in f64: it depends neither on the device nor on the number of threads.
+    /// With `stand` the search goes on where an earlier one of the same kind was stopped. Memory: the candidates of one
+    /// tile of targets, a few blocks of the library, 12 bytes per record.
     ///
     /// # Errors
-    /// What the ops report; [`Error::Data`] when a score is no number; [`Error::Interrupted`].
-    pub fn run<B: GatedFusion + Sync>(&self, backend: &B, progress: &dyn Progress) -> Result<Vec<Vec<Hit>>> {
-        let scoring = Scoring::new(self.model, backend)?;
-        let (targets, library) = (Distinct::of(self.targets), Distinct::of(self.library));
-        let mut entry_at: Vec<u32> = (0..self.library.len() as u32).collect();
-        entry_at.par_sort_unstable_by_key(|&entry| self.library.ids[entry as usize].as_str());
-        let mut place_of = vec![0; entry_at.len()];
-        entry_at.iter().enumerate().for_each(|(place, &entry)| place_of[entry as usize] = place as u32);
-        let best: Vec<Mutex<TopK>> = (0..self.targets.len()).map(|_| Mutex::new(TopK::new(self.top_k))).collect();
-
-        let across = targets.len().clamp(1, TILE_TARGETS);
-        let down = TILE.max(scoring.pairs_together()) / across;
-        let (n_across, n_down) = (targets.len().div_ceil(across), library.len().div_ceil(down));
-        progress.begin("screening", "pairs", Some(targets.len() as u64 * library.len() as u64));
-        (0..n_across * n_down).into_par_iter().with_max_len(1).try_for_each(|tile| {
-            check_interrupt()?;
-            let (from_target, from_entry) = (tile % n_across * across, tile / n_across * down);
-            let tile_targets = from_target..(from_target + across).min(targets.len());
-            let tile_entries = from_entry..(from_entry + down).min(library.len());
-            let first = |distinct: &Distinct, i: usize| distinct.members(i)[0];
-            let scores = self.scores(
-                &scoring,
-                &tile_targets.clone().map(|i| first(&targets, i)).collect::<Vec<_>>(),
-                &tile_entries.clone().map(|i| first(&library, i)).collect::<Vec<_>>(),
-            )?;
-            for (row, target) in scores.chunks_exact(tile_entries.len()).zip(tile_targets) {
-                for &target in targets.members(target) {
-                    let mut best = best[target as usize].lock().unwrap_or_else(PoisonError::into_inner);
-                    for (&score, entry) in row.iter().zip(tile_entries.clone()) {
-                        if self.min_score.is_some_and(|least| score < least) {
-                            continue;
-                        }
-                        for &entry in library.members(entry) {
-                            if !self.excluded.contains(&(target, entry)) {
-                                best.offer(score, place_of[entry as usize]);
-                            }
-                        }
-                    }
-                }
+    /// What the ops report; [`Error::Data`](crate::error::Error::Data) when a vector or a score is no number;
+    /// [`Error::Interrupted`](crate::error::Error::Interrupted).
+    pub fn run<B: PairScore + Linear + Sync>(
+        &self,
+        backend: &B,
+        mut stand: Option<&mut ProgressFile>,
+        progress: &dyn Progress,
+        mut take: impl FnMut(u32, &[Hit]) -> Result<()>,
+    ) -> Result<()>
+    where
+        B::Weights: Sync,
+        B::Buffer<f32>: Sync,
+    {
+        let entries = if self.targets_side == Side::Rna { Side::Partner } else { Side::Rna };
+        let model = FoldedModel::new(backend, self.model, self.label, entries, 0.0)?;
+        let records: Vec<u32> = self.targets.records().collect();
+        let across = self.targets_together(&model);
+        progress.begin("screening", "pairs", Some(records.len() as u64 * self.library.n_rows() as u64));
+        for (number, records) in records.chunks(across).enumerate() {
+            let tile = TargetTile::new(backend, &model, self.targets, records)?;
+            let stream = Stream { backend, model: &model, library: self.library, tile: &tile };
+            let best = self.best_of_tile(&stream, number, stand.as_deref_mut(), progress)?;
+            for (&record, candidates) in records.iter().zip(&best) {
+                take(record, &candidates.settled)?;
             }
-            progress.advance(scores.len() as u64);
-            Ok(())
-        })?;
+        }
         progress.finish();
-        let hits = |best: Mutex<TopK>| best.into_inner().unwrap_or_else(PoisonError::into_inner).into_hits(&entry_at);
-        Ok(best.into_iter().map(hits).collect())
+        Ok(())
     }
 
-    /// Scores of the label that ranks, `[targets, entries]`.
-    fn scores<B: GatedFusion>(&self, scoring: &Scoring<'_, B>, targets: &[u32], entries: &[u32]) -> Result<Vec<f64>> {
-        let n = entries.len() as u32;
-        let pairs = (0..targets.len() as u32 * n).map(|i| pair(self.targets_side, i / n, i % n, i)).collect();
-        let data = dataset(self, targets, entries, pairs);
-        let rows: Vec<u32> = (0..data.len() as u32).collect();
-        let scores = scoring.scores(&data, &rows)?;
-        let scores: Vec<f64> =
-            scores.into_iter().skip(self.label).step_by(self.model.config.label_names.len()).collect();
-        if let Some(bad) = scores.iter().position(|score| score.is_nan()) {
-            let Pair { rna, partner, .. } = data.pairs[bad];
-            return Err(Error::data(
-                format!(
-                    "the score of '{}' with '{}' is no number",
-                    data.rna.ids[rna as usize], data.partner.ids[partner as usize]
-                ),
-                "check the vectors of both, and the model, with 'biollmnet verify'",
-            ));
+    /// The settled candidates of each target of a tile.
+    fn best_of_tile<B: PairScore + Linear + Sync>(
+        &self,
+        stream: &Stream<'_, B>,
+        number: usize,
+        mut stand: Option<&mut ProgressFile>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Candidates>> {
+        let (model, tile, n_rows) = (stream.model, stream.tile, self.library.n_rows());
+        let earlier = stand.as_deref_mut().map(|file| file.read(number)).transpose()?.flatten();
+        let Stand { mut next_row, mut candidates } = earlier.unwrap_or_else(|| Stand {
+            next_row: 0,
+            candidates: {
+                let floor = self.min_score.map_or(f64::NEG_INFINITY, |least| model.floor_of_score(least));
+                vec![Candidates::new(self.top_k, floor); tile.len()]
+            },
+        });
+        progress.advance(next_row as u64 * tile.len() as u64);
+        let is_excluded = |target: u32, entry: u32| self.excluded.contains(&(target, entry));
+        let counts = |target: usize, row: usize| {
+            self.library.records_of(row).any(|entry| !is_excluded(tile.records[target], entry))
+        };
+        let settle = |candidates: &mut [Candidates], chosen: &[usize]| {
+            settle(model, self.library, tile, candidates, chosen, self.min_score, &is_excluded)
+        };
+        let mut written = Instant::now();
+        while next_row < n_rows {
+            let wave = self.wave(stream, next_row);
+            let floors: Vec<f64> = candidates.iter().map(|candidates| candidates.floor).collect();
+            let score = |rows: &std::ops::Range<usize>| {
+                check_interrupt()?;
+                let mut scored = Vec::new();
+                stream.score(rows.clone(), &floors, &mut scored)?;
+                progress.advance((rows.len() * tile.len()) as u64);
+                Ok(scored)
+            };
+            let scored: Result<Vec<Vec<Scored>>> = wave.par_iter().with_max_len(1).map(score).collect();
+            let scored = match scored {
+                Ok(scored) => scored,
+                Err(error) => {
+                    // Whatever stopped it, the waves before are done.
+                    if let Some(file) = stand {
+                        file.write(number, next_row, &candidates)?;
+                    }
+                    return Err(error);
+                }
+            };
+            scored.iter().flatten().for_each(|scored| scored.offer(&mut candidates, counts));
+            next_row = wave.last().map_or(n_rows, |rows| rows.end);
+            let prune = |(target, candidates): (usize, &mut Candidates)| {
+                let crowded = (candidates.is_full() || next_row < 1 << 16)
+                    && candidates.prune(|value| model.floor_of_value(value));
+                crowded.then_some(target)
+            };
+            let crowded: Vec<usize> = candidates.par_iter_mut().enumerate().filter_map(prune).collect();
+            settle(&mut candidates, &crowded)?;
+            if let Some(file) = stand.as_deref_mut().filter(|_| written.elapsed() > WRITE_EVERY) {
+                file.write(number, next_row, &candidates)?;
+                written = Instant::now();
+            }
         }
-        Ok(scores)
-    }
-}
-
-fn pair(targets_side: Side, target: u32, entry: u32, row0: u32) -> Pair {
-    match targets_side {
-        Side::Rna => Pair { rna: target, partner: entry, row0 },
-        Side::Partner => Pair { rna: entry, partner: target, row0 },
-    }
-}
-
-/// Pairs among the chosen targets and entries, without labels.
-fn dataset(screening: &Screening<'_>, targets: &[u32], entries: &[u32], pairs: Vec<Pair>) -> Dataset {
-    let (targets, entries) = (subset(screening.targets, targets), subset(screening.library, entries));
-    let (rna, partner) = match screening.targets_side {
-        Side::Rna => (targets, entries),
-        Side::Partner => (entries, targets),
-    };
-    Dataset { rna, partner, pairs, labels: Vec::new(), label_names: Vec::new(), task: Task::Binary }
-}
-
-/// The pairs of all hits in order, `row0` being the index of the target, and only the entities that they need.
-#[must_use]
-pub fn hit_pairs(screening: &Screening<'_>, hits: &[Vec<Hit>]) -> Dataset {
-    let mut entries = Vec::new();
-    let mut known = FxHashMap::default();
-    let mut pairs = Vec::with_capacity(hits.iter().map(Vec::len).sum());
-    for (target, hits) in hits.iter().enumerate() {
-        for hit in hits {
-            let entry = *known.entry(hit.entry).or_insert_with(|| {
-                entries.push(hit.entry);
-                entries.len() as u32 - 1
-            });
-            pairs.push(pair(screening.targets_side, target as u32, entry, target as u32));
+        candidates.par_iter_mut().for_each(|candidates| {
+            candidates.prune(|value| model.floor_of_value(value));
+        });
+        settle(&mut candidates, &(0..tile.len()).collect::<Vec<_>>())?;
+        if let Some(file) = stand {
+            file.write(number, n_rows, &candidates)?;
         }
+        Ok(candidates)
     }
-    let targets: Vec<u32> = (0..screening.targets.len() as u32).collect();
-    dataset(screening, &targets, &entries, pairs)
+
+    /// The next blocks, which are scored side by side.
+    fn wave<B: PairScore + Linear>(&self, stream: &Stream<'_, B>, next_row: usize) -> Vec<std::ops::Range<usize>> {
+        let (n_rows, n_targets) = (self.library.n_rows(), stream.tile.len());
+        let network = &stream.model.network;
+        let row_bytes = network.members.len() * network.form.n_tables() * stream.tile.tables.row * size_of::<f32>();
+        let most = (stream.backend.block_bytes() / row_bytes).clamp(64, 1 << 20);
+        let rows = block_rows(next_row, n_targets, self.top_k, most);
+        // Floors rise after a wave: the first waves are short.
+        let blocks = (2 * next_row / rows).clamp(1, 4 * stream.backend.calls_together());
+        let starts = (0..blocks).map(|i| next_row + i * rows).take_while(|&start| start < n_rows);
+        starts.map(|start| start..(start + rows).min(n_rows)).collect()
+    }
+
+    /// Targets that pass the library together.
+    fn targets_together<B: PairScore + Linear>(&self, model: &FoldedModel<'_, B>) -> usize {
+        let per_target = 2 * self.top_k.min(self.library.n_rows()) + 4096;
+        let by_candidates = CANDIDATE_BYTES / (per_target * size_of::<Hit>());
+        let network = &model.network;
+        // In f32 and in f64.
+        let bytes = network.members.len() * network.form.n_tables() * network.width * 12;
+        by_candidates.min(TARGET_BYTES / bytes.max(1)).clamp(1, MOST_TARGETS)
+    }
 }

@@ -37,7 +37,7 @@ pub struct Scoring<'a, B: GatedFusion> {
 struct Outputs {
     /// Of each member `[n, n_labels]`: logits, or values in the unit of the labels.
     logits: Vec<Vec<f32>>,
-    /// Mean share of the partner over the members, where it was asked for and there is a gate.
+    /// Mean share of the partner over the members, where there is a gate.
     gate_mean: Option<Vec<f64>>,
 }
 
@@ -65,7 +65,7 @@ impl<'a, B: GatedFusion> Scoring<'a, B> {
         let model = self.model;
         let width = model.config.label_names.len();
         let n = self.members.len() as f64;
-        let outputs = self.outputs(data, rows, true)?;
+        let outputs = self.outputs(data, rows)?;
         let predict = |i: usize| {
             let logit = outputs.logits.iter().map(|member| f64::from(member[i])).sum::<f64>() / n;
             let mean = model.mean_score(&outputs.logits, i);
@@ -81,24 +81,14 @@ impl<'a, B: GatedFusion> Scoring<'a, B> {
         Ok((0..rows.len() * width).map(predict).collect())
     }
 
-    /// [`Prediction::score`] alone, `[n, n_labels]`: the same numbers in less time, for screening.
-    ///
-    /// # Errors
-    /// What the ops report.
-    pub fn scores(&self, data: &Dataset, rows: &[u32]) -> Result<Vec<f64>> {
-        let outputs = self.outputs(data, rows, false)?;
-        let n = rows.len() * self.model.config.label_names.len();
-        Ok((0..n).map(|i| self.model.mean_score(&outputs.logits, i)).collect())
-    }
-
-    fn outputs(&self, data: &Dataset, rows: &[u32], gate: bool) -> Result<Outputs> {
+    fn outputs(&self, data: &Dataset, rows: &[u32]) -> Result<Outputs> {
         let partner = Table::of(&data.partner, rows.iter().map(|&row| data.pairs[row as usize].entity(Side::Partner)));
         let rna = Table::of(&data.rna, rows.iter().map(|&row| data.pairs[row as usize].entity(Side::Rna)));
         let pairs: Vec<[u32; 2]> = partner.places.iter().zip(&rna.places).map(|(&a, &b)| [a, b]).collect();
         let mut outputs = Outputs { logits: Vec::with_capacity(self.members.len()), gate_mean: None };
         for (member, trained) in self.members.iter().zip(&self.model.members) {
             let (a, b) = (partner.standardised(&trained.scale.partner), rna.standardised(&trained.scale.rna));
-            let mut found = member.score(self.backend, &a, &b, &pairs, gate)?;
+            let mut found = member.score(self.backend, &a, &b, &pairs, true)?;
             if self.model.config.task == Task::Regression {
                 found.logits.iter_mut().for_each(|z| *z *= trained.label_scale);
             }

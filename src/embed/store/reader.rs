@@ -20,6 +20,7 @@ use crate::progress::check_interrupt;
 pub struct Store<P = PooledPart> {
     path: PathBuf,
     detail: Detail,
+    content: String,
     table: IdTable,
     parts: Vec<P>,
     /// First row of each part.
@@ -159,7 +160,7 @@ impl<P: StoredPart> Store<P> {
         if row != detail.vectors || table.ends.len() != detail.records {
             return Err(damaged(&path, "the parts do not add up to the manifest's totals"));
         }
-        Ok(Self { path, detail, table, parts, starts, by_id: OnceLock::new() })
+        Ok(Self { content: content_digest(&manifest), path, detail, table, parts, starts, by_id: OnceLock::new() })
     }
 
     /// The folder.
@@ -171,6 +172,11 @@ impl<P: StoredPart> Store<P> {
     #[must_use]
     pub fn detail(&self) -> &Detail {
         &self.detail
+    }
+    /// Digest of the checksums of all files: stores of the same vectors and records have the same one.
+    #[must_use]
+    pub fn content_digest(&self) -> &str {
+        &self.content
     }
     /// What made the vectors.
     #[must_use]
@@ -265,6 +271,14 @@ fn read_detail(path: &Path, manifest: &Manifest) -> Result<Detail> {
         return Err(damaged(path, "its manifest names impossible sizes"));
     }
     Ok(detail)
+}
+
+fn content_digest(manifest: &Manifest) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in &manifest.files {
+        hasher.update(format!("{} {}\n", file.blake3, file.path).as_bytes());
+    }
+    hasher.finalize().to_string()
 }
 
 fn check_size(folder: &Path, manifest: &Manifest, part: &Part) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod backward;
 mod config;
+pub mod fold;
 mod gate_share;
 mod inference;
 mod layout;

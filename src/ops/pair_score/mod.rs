@@ -90,6 +90,10 @@ pub trait PairScore: Memory {
     /// Calls that this device works on side by side: one per thread of a CPU, one for a device with a queue.
     fn calls_together(&self) -> usize;
 
+    /// Bytes of folded entries that are worth a call: a block that stays in a CPU's second-level cache while all targets
+    /// pass by, one that keeps a device busy.
+    fn block_bytes(&self) -> usize;
+
     /// Largest relative error by which this device rounds what a head reads, and its weights, where entries lie in `A`.
     /// Sums are in f32.
     fn roundoff<A: Activation>(&self) -> f64;

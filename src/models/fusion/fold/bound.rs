@@ -1,0 +1,176 @@
+//! How far a device's logit of a pair can be from the exact one: a proven bound, so that what it rules out is out.
+//!
+//! Errors are bounded in the Euclidean norm. A sum of d products in f32, in any order and with or without fused
+//! multiply-adds, is within `γ(d)·Σ|w·x|` of the exact one, `γ(n) = n·u/(1 − n·u)`, `u = 2⁻²⁴` (Higham, Accuracy and
+//! Stability of Numerical Algorithms, 2002, section 3.1); over the outputs of a layer that is `γ(d)·‖W‖_F·‖x‖`. An error
+//! that comes in grows by ‖W‖₂ at most, and ReLU lets none grow. The bias and the rounding of a weight count as two more
+//! terms.
+
+use super::dense::Magnitude;
+use super::{Fold, Table};
+use crate::ops::pair_score::PairForm;
+
+/// Largest relative error of a rounding to f32.
+const U: f64 = 1.0 / (1 << 24) as f64;
+/// Largest error of a device's σ.
+const LOGISTIC: f64 = 1.0 / (1 << 20) as f64;
+/// Beyond this a half overflows.
+const LARGEST_HALF: f64 = 60_000.0;
+/// Numbers below the normal ones lose what is relative to them.
+const TINY: f64 = 1e-7;
+
+fn gamma(terms: usize) -> f64 {
+    let nu = terms as f64 * U;
+    nu / (1.0 - nu)
+}
+
+/// Size and error of a row.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    norm: f64,
+    error: f64,
+}
+
+impl Size {
+    /// Once it was rounded by this much.
+    fn rounded(self, roundoff: f64) -> Self {
+        let tiny = if roundoff > 2.0 * U { TINY } else { 0.0 };
+        Self { error: self.error + roundoff * (self.norm + self.error) + tiny, ..self }
+    }
+
+    /// Behind a layer whose weights were rounded by `roundoff` beside the sums in f32.
+    fn through(self, layer: &Magnitude, roundoff: f64) -> Self {
+        let terms = gamma(layer.d_in + 2) + roundoff;
+        Self {
+            norm: layer.spectral * self.norm + layer.bias,
+            error: layer.spectral * self.error + terms * (layer.frobenius * (self.norm + self.error) + layer.bias),
+        }
+    }
+}
+
+/// Sizes and errors of the folded rows of an entity, from the norm of its vector.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach([Size; 2]);
+
+struct SideBound {
+    projection: Option<Magnitude>,
+    tables: Vec<Option<Magnitude>>,
+    /// Relative error by which the folded rows are stored, beside that of f32.
+    stored: f64,
+}
+
+/// The bound of one folded network on one device.
+pub struct Bound {
+    form: PairForm,
+    sides: [SideBound; 2],
+    head: Vec<Magnitude>,
+    constant: f64,
+    width: f64,
+    roundoff: f64,
+}
+
+impl Bound {
+    /// For a device that rounds what the head reads, and its weights, by `roundoff`, and folded entries that are stored
+    /// with the relative error `stored`; 0 for f32.
+    #[must_use]
+    pub fn new(fold: &Fold, roundoff: f64, stored: f64) -> Self {
+        let side = |side: usize| {
+            let fold = &fold.sides[side];
+            let magnitude = |table: &Table| match table {
+                Table::Operand => None,
+                Table::Linear(dense) => Some(dense.magnitude()),
+            };
+            SideBound {
+                projection: fold.projection.as_ref().map(super::Dense::magnitude),
+                tables: fold.tables.iter().map(magnitude).collect(),
+                stored: if side == 0 { stored } else { 0.0 },
+            }
+        };
+        Self {
+            form: fold.form,
+            sides: [side(0), side(1)],
+            head: fold.head.iter().map(super::Dense::magnitude).collect(),
+            constant: fold.constant.abs(),
+            width: fold.width as f64,
+            roundoff,
+        }
+    }
+
+    /// Of an entity of side 0 (entries) or 1 (targets) whose vector has this norm. Grows with the norm.
+    #[must_use]
+    pub fn reach(&self, side: usize, norm: f64) -> Reach {
+        let bound = &self.sides[side];
+        let mut operand = Size { norm, error: 0.0 };
+        if let Some(projection) = &bound.projection {
+            operand = operand.through(projection, 0.0);
+        }
+        let mut rows = [Size { norm: 0.0, error: 0.0 }; 2];
+        for (row, table) in rows.iter_mut().zip(&bound.tables) {
+            // Folded weights were computed in f64 and rounded once.
+            *row = table.as_ref().map_or(operand, |layer| operand.through(layer, U));
+            if bound.stored > 0.0 {
+                *row = row.rounded(bound.stored);
+                if row.norm + row.error > LARGEST_HALF {
+                    row.error = f64::INFINITY;
+                }
+            }
+        }
+        Reach(rows)
+    }
+
+    /// The device's logit of a pair: how large it can be, and how far from the exact one; infinite where nothing is known.
+    #[must_use]
+    pub fn logit(&self, entry: &Reach, target: &Reach) -> LogitBound {
+        let ([a, a2], [b, b2]) = (entry.0, target.0);
+        let (norm, error) = (a.norm + b.norm, a.error + b.error);
+        match self.form {
+            PairForm::SignedL1 => {
+                let root = self.width.sqrt();
+                let terms = self.constant + root * (a.norm + a.error + 2.0 * (b.norm + b.error));
+                let error = root * error + (gamma(self.width as usize + 2) + U) * terms;
+                LogitBound { largest: self.constant + root * norm, error }
+            }
+            PairForm::Relu => self.rest(Size { norm, error }.rounded(U)),
+            PairForm::Gate => {
+                let (gate, gate_error) = (a2.norm + b2.norm, a2.error + b2.error);
+                let share = (gate_error + U * (gate + gate_error)) / 4.0 + LOGISTIC;
+                // The mixture is one difference, one product and one sum.
+                self.rest(Size { norm, error: error + share * (norm + error) }.rounded(4.0 * U))
+            }
+        }
+    }
+
+    fn rest(&self, x: Size) -> LogitBound {
+        let mut x = x.rounded(self.roundoff);
+        for layer in &self.head {
+            if self.roundoff > 2.0 * U && x.norm + x.error > LARGEST_HALF {
+                x.error = f64::INFINITY;
+            }
+            x = x.through(layer, self.roundoff).rounded(self.roundoff);
+        }
+        LogitBound { largest: x.norm, error: x.error }
+    }
+}
+
+/// What is known of a logit.
+#[derive(Debug, Clone, Copy)]
+pub struct LogitBound {
+    /// Its largest magnitude, without the error.
+    pub largest: f64,
+    /// Its largest error.
+    pub error: f64,
+}
+
+impl LogitBound {
+    /// The largest error of `φ(z)·w`, φ the logistic function or the identity, in a sum of `n` such terms.
+    #[must_use]
+    pub fn in_sum(self, weight: f64, logistic: bool, n: usize) -> f64 {
+        let (largest, error) = if logistic {
+            // σ is 1/4-Lipschitz and lies between 0 and 1.
+            (1.0, (self.error / 4.0).min(1.0) + LOGISTIC)
+        } else {
+            (self.largest, self.error)
+        };
+        weight.abs() * (error + gamma(n + 2) * (largest + error))
+    }
+}

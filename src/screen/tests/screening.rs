@@ -1,0 +1,310 @@
+//! Screens beside brute force: every pair scored by the plain network in f64, filtered, sorted.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rustc_hash::FxHashSet;
+
+use super::super::*;
+use super::with_threads;
+use crate::backend::{Cpu, Isa};
+use crate::data::{EncoderIdentity, Side, Task};
+use crate::embed::Store;
+use crate::embed::store::{DigestOf, Dtype, Flags, Layout, NewRecord, StoreOptions, StoreWriter};
+use crate::error::Result;
+use crate::models::fusion::{Fusion, FusionNetwork, Mode, Projection, Workspace};
+use crate::ops::linear::Linear;
+use crate::ops::pair_score::PairScore;
+use crate::progress::Silent;
+use crate::train::{Model, ModelConfig, Preset, Standardiser, TrainIndex, Trained};
+
+/// Random numbers that are the same everywhere.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % n as u64) as usize
+    }
+    /// One of `levels` numbers in [−1, 1]: few of them make many ties.
+    fn number(&mut self, levels: usize) -> f32 {
+        2.0 * self.below(levels) as f32 / (levels - 1) as f32 - 1.0
+    }
+}
+
+fn identity(name: &str) -> EncoderIdentity {
+    EncoderIdentity { name: name.into(), digest: String::new(), pooling: "mean".into() }
+}
+
+/// A store of these vectors; every seventh record has the vector of an earlier one by its sequence.
+fn store(folder: &Path, name: &str, vectors: &[Vec<f32>]) -> Arc<Store> {
+    let options = StoreOptions {
+        encoder: identity(name),
+        modality: String::new(),
+        layout: Layout::Pooled,
+        dtype: Dtype::F32,
+        dim: vectors[0].len(),
+        digest_of: DigestOf::Sequence,
+        origin: serde_json::Value::Null,
+        force: false,
+    };
+    let n = vectors.len();
+    let mut writer = StoreWriter::create(folder.join(name), options).unwrap();
+    for (i, vector) in vectors.iter().enumerate() {
+        let of = if i % 7 == 6 { i / 2 } else { i };
+        let of = if of % 7 == 6 { of - 1 } else { of };
+        // Ids are not in alphabetical order.
+        let id = format!("{name}{}", (i * 31 + 7) % n.next_power_of_two());
+        let digest = *blake3::hash(format!("{name} {of}").as_bytes()).as_bytes().first_chunk().unwrap();
+        let record = NewRecord { id: &id, line: 0, digest, length: 9, unknown: 0, flags: Flags::default() };
+        writer.push(&record, vector).unwrap();
+    }
+    writer.finish().unwrap();
+    Arc::new(Store::open(folder.join(name)).unwrap())
+}
+
+/// What is screened.
+#[derive(Debug, Clone)]
+struct Case {
+    task: Task,
+    fusion: Fusion,
+    projection: Projection,
+    head: Vec<usize>,
+    members: usize,
+    side: Side,
+    n_targets: usize,
+    n_entries: usize,
+    /// Different numbers in a vector.
+    levels: usize,
+    k: usize,
+    seed: u64,
+}
+
+impl Case {
+    fn model(&self, draw: &mut Draw) -> Model {
+        let (d_rna, d_partner) = (5, if self.projection == Projection::None { 5 } else { 7 });
+        let mut training = Preset::RnaProtein.config().with_fusion(self.fusion);
+        training.network.projection = self.projection;
+        training.network.head.clone_from(&self.head);
+        let names = if self.task == Task::MultiLabel { 2 } else { 1 };
+        let config = ModelConfig {
+            training,
+            task: self.task,
+            label_names: (0..names).map(|i| format!("label{i}")).collect(),
+            rna_encoder: identity("r"),
+            partner_encoder: identity("p"),
+            d_rna,
+            d_partner,
+            seed: 0,
+            n_pairs: 1,
+            label_scale: 2.5,
+        };
+        let network = FusionNetwork::new(config.network()).unwrap();
+        let member = |_| Trained {
+            network: network.clone(),
+            parameters: {
+                // Now and then a network that says nearly the same of all.
+                let scale = [1.0, 3.0, 20.0, 0.0][draw.below(4)];
+                network.layout.initial(draw.below(1 << 20) as u64).iter().map(|x| x * scale).collect()
+            },
+            scale: Standardiser::default(),
+            label_scale: if self.task == Task::Regression { 2.5 } else { 1.0 },
+            train_loss: Vec::new(),
+            watched_loss: Vec::new(),
+            watched: Vec::new(),
+            kept_epoch: 1,
+        };
+        let index = |dim| TrainIndex { dim, units: Vec::new(), digests: Vec::new(), quantile_5: -1.0 };
+        Model {
+            members: (0..self.members).map(member).collect(),
+            calibration: vec![None; names],
+            rna_index: index(d_rna),
+            partner_index: index(d_partner),
+            config,
+        }
+    }
+
+    /// Screens on `backend`, and compares the ids of the hits, their order and their scores with brute force.
+    fn check<B: PairScore + Linear + Sync>(&self, backend: &B) -> std::result::Result<(), TestCaseError>
+    where
+        B::Weights: Sync,
+        B::Buffer<f32>: Sync,
+    {
+        let draw = &mut Draw(self.seed);
+        let model = self.model(draw);
+        let folder = tempfile::tempdir().unwrap();
+        let (d_targets, d_entries) = match self.side {
+            Side::Rna => (model.config.d_rna, model.config.d_partner),
+            Side::Partner => (model.config.d_partner, model.config.d_rna),
+        };
+        let mut vectors = |n: usize, d: usize| -> Vec<Vec<f32>> {
+            (0..n).map(|_| (0..d).map(|_| draw.number(self.levels)).collect()).collect()
+        };
+        let targets = Library::new(&[store(folder.path(), "t", &vectors(self.n_targets, d_targets))]).unwrap();
+        let library = Library::new(&[store(folder.path(), "e", &vectors(self.n_entries, d_entries))]).unwrap();
+        let all = brute_force(&model, &targets, &library, self);
+        let median = all[0].get(all[0].len() / 2).map(|hit| hit.1);
+        let excluded: FxHashSet<(u32, u32)> = targets
+            .records()
+            .flat_map(|target| library.records().filter(move |entry| (target + entry) % 5 == 3).map(move |e| (target, e)))
+            .collect();
+        for (min_score, excluded) in [(None, FxHashSet::default()), (median, excluded)] {
+            let label = model.config.label_names.len() - 1;
+            let screening = Screening {
+                model: &model,
+                targets: &targets,
+                library: &library,
+                targets_side: self.side,
+                label,
+                top_k: self.k,
+                min_score,
+                excluded: &excluded,
+            };
+            let mut found = Vec::new();
+            let take = |target: u32, hits: &[Hit]| {
+                found.push((target, hits.to_vec()));
+                Ok(())
+            };
+            screening.run(backend, None, &Silent, take).unwrap();
+            prop_assert_eq!(found.len(), targets.len());
+            for ((target, hits), wanted) in found.iter().zip(&all) {
+                let allowed = |(entry, score): &&(u32, f64)| {
+                    min_score.is_none_or(|least| *score >= least) && !excluded.contains(&(*target, *entry))
+                };
+                let wanted: Vec<&(u32, f64)> = wanted.iter().filter(allowed).take(self.k).collect();
+                prop_assert_eq!(
+                    hits.iter().map(|hit| library.id(hit.record)).collect::<Vec<_>>(),
+                    wanted.iter().map(|(entry, _)| library.id(*entry)).collect::<Vec<_>>(),
+                    "{:?} {:?} {:?}", self, hits.first(), wanted.first()
+                );
+                for (hit, (_, score)) in hits.iter().zip(wanted) {
+                    prop_assert!((hit.score - score).abs() <= 1e-12 * (1.0 + score.abs()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every entry of each target with its score by the plain network in f64, best first, ties by id.
+fn brute_force(model: &Model, targets: &Library, library: &Library, case: &Case) -> Vec<Vec<(u32, f64)>> {
+    let (cpu, entries) = (Cpu::single(), library.records().collect::<Vec<u32>>());
+    let (n, label) = (entries.len(), model.config.label_names.len() - 1);
+    let wide = |x: Vec<f32>| x.into_iter().map(f64::from).collect::<Vec<f64>>();
+    let vectors = wide(library.vectors_of(&entries).unwrap());
+    let score_of = |z: f64| if case.task == Task::Regression { z } else { 1.0 / (1.0 + (-z).exp()) };
+    let of_target = |target: u32| {
+        let vector = wide(targets.vectors_of(&[target]).unwrap());
+        let mut scores = vec![0.0; n];
+        for member in &model.members {
+            let config = &member.network.config;
+            let mut work = Workspace::<Cpu, f64>::new(&cpu, config, n, false).unwrap();
+            let (of_targets, of_entries) = match case.side {
+                Side::Rna => (&mut work.rna, &mut work.partner),
+                Side::Partner => (&mut work.partner, &mut work.rna),
+            };
+            of_targets.chunks_exact_mut(vector.len()).for_each(|row| row.copy_from_slice(&vector));
+            of_entries.copy_from_slice(&vectors);
+            let parameters = wide(member.parameters.clone());
+            member.network.forward(&cpu, &parameters, &mut work, n, Mode::Inference).unwrap();
+            let logits = work.download_logits(&cpu, n, config.n_outputs).unwrap();
+            for (score, z) in scores.iter_mut().zip(logits.chunks_exact(config.n_outputs)) {
+                *score += score_of(z[label] * f64::from(member.label_scale)) / model.members.len() as f64;
+            }
+        }
+        let mut all: Vec<(u32, f64)> = entries.iter().copied().zip(scores).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| library.id(a.0).cmp(library.id(b.0))));
+        all
+    };
+    targets.records().map(of_target).collect()
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let task = prop_oneof![Just(Task::Binary), Just(Task::Regression), Just(Task::MultiLabel)];
+    let fusion =
+        prop_oneof![Just(Fusion::Static), Just(Fusion::Input), Just(Fusion::Concat), Just(Fusion::Average)];
+    let projection =
+        prop_oneof![Just(Projection::None), Just(Projection::OneSided), (1usize..20).prop_map(Projection::Both)];
+    let head = proptest::collection::vec(1usize..20, 0..4);
+    let shape = (task, fusion, projection, head, 1usize..4, prop_oneof![Just(Side::Rna), Just(Side::Partner)]);
+    let sizes = (1usize..5, 1usize..400, prop_oneof![Just(2usize), Just(3), Just(1 << 20)], 1usize..500, 0u64..1 << 40);
+    (shape, sizes).prop_map(|((task, fusion, projection, head, members, side), sizes)| {
+        let (n_targets, n_entries, levels, k, seed) = sizes;
+        Case { task, fusion, projection, head, members, side, n_targets, n_entries, levels, k, seed }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #[test]
+    fn a_screen_is_brute_force_in_f64(case in any_case()) {
+        case.check(&Cpu::single())?;
+    }
+}
+
+fn large(fusion: Fusion, head: &[usize], n_entries: usize, levels: usize, k: usize) -> Case {
+    Case {
+        task: Task::Binary,
+        fusion,
+        projection: Projection::Both(12),
+        head: head.to_vec(),
+        members: 1,
+        side: Side::Rna,
+        n_targets: 2,
+        n_entries,
+        levels,
+        k,
+        seed: 11,
+    }
+}
+
+#[test]
+fn large_libraries_too_on_every_instruction_set_and_any_threads() {
+    for isa in Isa::available() {
+        large(Fusion::Static, &[16], 40_000, 1 << 20, 100).check(&Cpu { threads: 1, isa }).unwrap();
+        large(Fusion::Average, &[16, 8], 20_000, 1 << 20, 7).check(&Cpu { threads: 1, isa }).unwrap();
+    }
+    for threads in [1, 3] {
+        with_threads(threads, || {
+            large(Fusion::Static, &[16], 300_000, 1 << 20, 50).check(&Cpu::single()).unwrap();
+            // Many ties, more than there is room for; and all of them.
+            large(Fusion::Static, &[16], 60_000, 2, 10).check(&Cpu::single()).unwrap();
+            large(Fusion::Input, &[16], 30_000, 3, 30_000).check(&Cpu::single()).unwrap();
+        });
+    }
+}
+
+/// The library of a case whose vectors hold NaN.
+fn screen_of(model: &Model, targets: &Library, library: &Library) -> Result<()> {
+    let excluded = FxHashSet::default();
+    let screening = Screening {
+        model,
+        targets,
+        library,
+        targets_side: Side::Rna,
+        label: 0,
+        top_k: 1,
+        min_score: None,
+        excluded: &excluded,
+    };
+    screening.run(&Cpu::single(), None, &Silent, |_, _| Ok(()))
+}
+
+#[test]
+fn numbers_that_are_none_are_named() {
+    let case = large(Fusion::Static, &[4], 9, 4, 1);
+    let mut model = case.model(&mut Draw(3));
+    let folder = tempfile::tempdir().unwrap();
+    let good = |name: &str, d: usize| {
+        let vectors: Vec<Vec<f32>> = (0..9).map(|i| vec![0.1 * i as f32; d]).collect();
+        Library::new(&[store(folder.path(), name, &vectors)]).unwrap()
+    };
+    let (targets, library) = (good("t", 5), good("e", 7));
+    screen_of(&model, &targets, &library).unwrap();
+    // A network that makes NaN of finite vectors.
+    let last = model.members[0].parameters.len() - 1;
+    model.members[0].parameters[last] = f32::NAN;
+    let error = screen_of(&model, &targets, &library).unwrap_err().to_string();
+    assert!(error.contains("is no number") && error.contains("'t"), "{error}");
+}
