@@ -85,6 +85,13 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.mul_f32s(bounded, phi)
 }
 
+/// σ(x) = 1/(1 + e⁻ˣ) within 2⁻²².
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let power = exp(simd, simd.neg_f32s(x));
+    simd.div_f32s(simd.splat_f32s(1.0), simd.add_f32s(power, simd.splat_f32s(1.0)))
+}
+
 /// `x·σ(β·x)`, the activation of a `SwiGLU`.
 #[inline(always)]
 pub(crate) fn swish<S: Simd>(simd: S, beta: f32, x: S::f32s) -> S::f32s {
@@ -102,6 +109,7 @@ mod tests {
     enum Function {
         Exp,
         Gelu,
+        Sigmoid,
         Swish,
     }
     struct Map<'a>(Function, &'a [f32]);
@@ -115,6 +123,7 @@ mod tests {
                 let y_vector = match self.0 {
                     Function::Exp => exp(simd, x),
                     Function::Gelu => gelu(simd, x),
+                    Function::Sigmoid => sigmoid(simd, x),
                     Function::Swish => swish(simd, 1.25, x),
                 };
                 simd.partial_store_f32s(y, y_vector);
@@ -177,6 +186,19 @@ mod tests {
         for (x, y) in x.iter().zip(Isa::detect().dispatch(Map(Function::Gelu, &x))) {
             let single = 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2));
             assert!((y - single).abs() <= 3e-7 * x.abs(), "x = {x}: {y} for {single}");
+        }
+    }
+
+    #[test]
+    fn sigmoid_is_within_its_bound() {
+        let x = arguments(110.0);
+        for isa in Isa::available() {
+            for (&x, y) in x.iter().zip(isa.dispatch(Map(Function::Sigmoid, &x))) {
+                let error = (f64::from(y) - 1.0 / (1.0 + (-f64::from(x)).exp())).abs();
+                assert!(error <= (-22f64).exp2(), "{isa}, x = {x}: {y}, {error} away");
+            }
+            let y = isa.dispatch(Map(Function::Sigmoid, &[0.0, f32::INFINITY, f32::NEG_INFINITY, -1e30, f32::NAN]));
+            assert!(y[..4] == [0.5, 1.0, 0.0, 0.0] && y[4].is_nan(), "{isa}: {y:?}");
         }
     }
 

@@ -7,13 +7,13 @@ mod finish;
 mod int8;
 mod panels;
 mod prefetch;
-mod product;
+pub(in crate::ops) mod product;
 mod rope;
-mod split;
+pub(in crate::ops) mod split;
 #[cfg(test)]
 mod tests;
-mod tile;
-mod turn;
+pub(in crate::ops) mod tile;
+pub(in crate::ops) mod turn;
 mod turn_heads;
 
 pub use rope::{Rotation, linear_rope};

@@ -16,11 +16,11 @@ use crate::backend::{Cpu, Isa};
 
 /// How an instruction set cuts a product into tiles.
 #[derive(Clone, Copy)]
-struct Shape {
+pub(in crate::ops) struct Shape {
     /// Most rows of a tile.
-    rows: usize,
+    pub rows: usize,
     /// Columns of a panel.
-    columns: usize,
+    pub columns: usize,
 }
 
 impl Shape {
@@ -33,7 +33,8 @@ impl Shape {
         }
     }
 
-    fn of(isa: Isa) -> Self {
+    /// That of `isa`.
+    pub(in crate::ops) fn of(isa: Isa) -> Self {
         struct Lanes;
         impl WithSimd for Lanes {
             type Output = usize;
@@ -62,10 +63,13 @@ pub(super) fn product(cpu: &Cpu, n_rows: usize, x: &[f32], weights: &Branches, f
 }
 
 /// Turns the rows of one tile, `[rows, d_in]`, into `[d_in, rows]`.
-struct PackRows<'a> {
-    d_in: usize,
-    rows: &'a [f32],
-    to: &'a mut [f32],
+pub(in crate::ops) struct PackRows<'a> {
+    /// Numbers of a row.
+    pub d_in: usize,
+    /// The rows.
+    pub rows: &'a [f32],
+    /// As many numbers.
+    pub to: &'a mut [f32],
 }
 
 impl WithSimd for PackRows<'_> {

@@ -20,8 +20,8 @@ const PANEL_BYTES: usize = 512 << 10;
 pub(super) struct Line(pub [f32; 16]);
 
 /// Rows `0..n_rows` in `count` tiles of almost equal size.
-#[derive(Clone, Copy)]
-pub(super) struct Tiles {
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) struct Tiles {
     n_rows: usize,
     /// Number of tiles.
     pub count: usize,
@@ -29,11 +29,11 @@ pub(super) struct Tiles {
 
 impl Tiles {
     /// As few tiles as hold `n_rows` rows, at most `most` each.
-    pub(super) fn of(n_rows: usize, most: usize) -> Self {
+    pub(in crate::ops) fn of(n_rows: usize, most: usize) -> Self {
         Self { n_rows, count: n_rows.div_ceil(most) }
     }
     /// Rows of a tile.
-    pub(super) fn rows(self, tile: usize) -> Range<usize> {
+    pub(in crate::ops) fn rows(self, tile: usize) -> Range<usize> {
         let start = |tile: usize| tile * self.n_rows / self.count;
         start(tile)..start(tile + 1)
     }
@@ -55,8 +55,8 @@ fn with_buffer<R>(kept: &'static LocalKey<RefCell<Vec<Line>>>, len: usize, work:
     result
 }
 
-/// Gives `work` a buffer for the panels of a task.
-pub(super) fn with_panels<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+/// Gives `work` a buffer for the panels of a task, whole cache lines with any content.
+pub(in crate::ops) fn with_panels<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     with_buffer(&PANELS, len, work)
 }
 

@@ -20,7 +20,7 @@ pub(super) const MOST_COLUMNS: usize = 32;
 
 /// The sums `z [rows, N vectors]` of `rows` rows `a [d_in, rows]` with the panel `b [d_in, N vectors]`.
 #[inline(always)]
-pub(super) fn sums<S: Simd, const N: usize>(simd: S, rows: usize, a: &[f32], b: &[f32], z: &mut [f32]) {
+pub(in crate::ops) fn sums<S: Simd, const N: usize>(simd: S, rows: usize, a: &[f32], b: &[f32], z: &mut [f32]) {
     z.fill(0.0);
     let wide = S::F32_LANES == 16;
     let six = S::F32_LANES >= 4;

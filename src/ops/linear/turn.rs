@@ -86,7 +86,7 @@ fn widen_f16c(values: &[f16], to: &mut [f32]) {
 
 /// Rows that become columns.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(in crate::ops) struct Rows<'a> {
     /// The numbers, row after row.
     pub values: &'a [f32],
     /// From the start of a row to that of the next.
@@ -100,7 +100,7 @@ pub(super) struct Rows<'a> {
 /// Writes `out[k · step + i] = rows[i][k]`. Columns are written from the first to the last and in whole vectors where
 /// there is room, so what stands between two columns is lost when `n` is less than a vector.
 #[inline(always)]
-pub(super) fn turn<S: Simd>(simd: S, rows: Rows<'_>, step: usize, out: &mut [f32]) {
+pub(in crate::ops) fn turn<S: Simd>(simd: S, rows: Rows<'_>, step: usize, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     {
         let simd: &dyn Any = &simd;

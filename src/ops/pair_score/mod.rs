@@ -9,7 +9,10 @@
 //!
 //! The value of a pair is `Σ_m w_m·φ(z_m)` over the members, φ the identity or the logistic function.
 
+mod cpu;
 mod network;
+#[cfg(test)]
+mod tests;
 
 pub use network::{HeadLayer, Link, PairForm, PairMember, PairNetwork};
 

@@ -1,0 +1,157 @@
+//! The signed L1 form: a tile of targets and a panel of entries in registers, a maximum and a sum or difference for each
+//! element.
+
+// The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
+#![allow(clippy::inline_always)]
+
+use pulp::Simd;
+
+use super::network::CpuNetwork;
+use super::{Panel, Report, Targets, add_member};
+use crate::ops::linear::split::Tiles;
+
+/// Most targets of a tile: with two vectors of entries, as many sums as keep the adders of 32 or of 16 registers busy.
+const fn most_targets(registers: usize) -> usize {
+    if registers >= 32 { 8 } else { 4 }
+}
+
+/// All targets, their operands negated, in tiles `[member][tile][width][targets]`.
+pub(super) struct Packed {
+    tiles: Tiles,
+    n_targets: usize,
+    rows: Vec<f32>,
+    /// `[n_members, n_targets]`; NaN where a row holds one, because a maximum may lose it.
+    offsets: Vec<f32>,
+}
+
+impl Packed {
+    #[inline(always)]
+    pub fn new<S: Simd>(_: S, network: &CpuNetwork, targets: Targets<'_>) -> Self {
+        let width = network.width;
+        let tiles = Tiles::of(targets.n, most_targets(S::REGISTER_COUNT));
+        let mut rows = Vec::with_capacity(targets.rows.len());
+        let mut offsets = targets.offsets.to_vec();
+        for member in 0..network.members.len() {
+            for tile in 0..tiles.count {
+                let tile = tiles.rows(tile);
+                for k in 0..width {
+                    rows.extend(tile.clone().map(|target| -targets.row(member, target, width)[k]));
+                }
+            }
+        }
+        for (offset, row) in offsets.iter_mut().zip(targets.rows.chunks_exact(width)) {
+            *offset += poison(row);
+        }
+        Self { tiles, n_targets: targets.n, rows, offsets }
+    }
+
+    /// A panel of entries with all targets.
+    #[inline(always)]
+    pub fn panel<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        network: &CpuNetwork,
+        panel: Panel<'_>,
+        report: &mut Report<'_>,
+    ) {
+        let poisons: Vec<[S::f32s; N]> = (0..network.members.len())
+            .map(|member| lanes_of_nan(simd, S::as_simd_f32s(panel.table(member, network.width)).0.as_chunks().0))
+            .collect();
+        let poisons = &poisons[..];
+        for tile in 0..self.tiles.count {
+            match self.tiles.rows(tile).len() {
+                1 => self.tile::<S, 1, N>(simd, network, panel, poisons, tile, report),
+                2 => self.tile::<S, 2, N>(simd, network, panel, poisons, tile, report),
+                3 => self.tile::<S, 3, N>(simd, network, panel, poisons, tile, report),
+                4 => self.tile::<S, 4, N>(simd, network, panel, poisons, tile, report),
+                5 if most_targets(S::REGISTER_COUNT) == 8 => {
+                    self.tile::<S, 5, N>(simd, network, panel, poisons, tile, report)
+                }
+                6 if most_targets(S::REGISTER_COUNT) == 8 => {
+                    self.tile::<S, 6, N>(simd, network, panel, poisons, tile, report)
+                }
+                7 if most_targets(S::REGISTER_COUNT) == 8 => {
+                    self.tile::<S, 7, N>(simd, network, panel, poisons, tile, report)
+                }
+                8 if most_targets(S::REGISTER_COUNT) == 8 => {
+                    self.tile::<S, 8, N>(simd, network, panel, poisons, tile, report)
+                }
+                _ => unreachable!("the shape of the tiles"),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize, const N: usize>(
+        &self,
+        simd: S,
+        network: &CpuNetwork,
+        panel: Panel<'_>,
+        poisons: &[[S::f32s; N]],
+        tile: usize,
+        report: &mut Report<'_>,
+    ) {
+        let (width, first) = (network.width, self.tiles.rows(tile).start);
+        let mut values = [[simd.splat_f32s(0.0); N]; T];
+        for (m, (member, poison)) in network.members.iter().zip(poisons).enumerate() {
+            let entries = S::as_simd_f32s(panel.table(m, width)).0.as_chunks::<N>().0;
+            let start = m * self.n_targets + first;
+            let rows = self.rows[start * width..][..T * width].as_chunks::<T>().0;
+            let start = |t: usize| poison.map(|poison| simd.add_f32s(simd.splat_f32s(self.offsets[start + t]), poison));
+            let z = sums(simd, member.n_positive, entries, rows, std::array::from_fn(start));
+            for (values, z) in values.iter_mut().zip(z) {
+                for (value, z) in values.iter_mut().zip(z) {
+                    *value = add_member(simd, network.link, member.weight, z, *value);
+                }
+            }
+        }
+        report.tile(simd, &values, first, panel.entries);
+    }
+}
+
+/// `z + Σ_{k<n⁺} max(a_k, −b_k) − Σ_{k≥n⁺} max(a_k, −b_k)` of `T` targets with a panel, in that order.
+#[inline(always)]
+fn sums<S: Simd, const T: usize, const N: usize>(
+    simd: S,
+    n_positive: usize,
+    entries: &[[S::f32s; N]],
+    targets: &[[f32; T]],
+    mut z: [[S::f32s; N]; T],
+) -> [[S::f32s; N]; T] {
+    let (entries, targets) = (entries.split_at(n_positive), targets.split_at(n_positive));
+    for (entries, targets) in entries.0.iter().zip(targets.0) {
+        for (z, &target) in z.iter_mut().zip(targets) {
+            let target = simd.splat_f32s(target);
+            for (z, &entry) in z.iter_mut().zip(entries) {
+                *z = simd.add_f32s(*z, simd.max_f32s(entry, target));
+            }
+        }
+    }
+    for (entries, targets) in entries.1.iter().zip(targets.1) {
+        for (z, &target) in z.iter_mut().zip(targets) {
+            let target = simd.splat_f32s(target);
+            for (z, &entry) in z.iter_mut().zip(entries) {
+                *z = simd.sub_f32s(*z, simd.max_f32s(entry, target));
+            }
+        }
+    }
+    z
+}
+
+/// NaN where a row holds one, else 0.
+fn poison(row: &[f32]) -> f32 {
+    if row.iter().any(|x| x.is_nan()) { f32::NAN } else { 0.0 }
+}
+
+/// NaN in each lane of a panel that holds one, else 0.
+#[inline(always)]
+fn lanes_of_nan<S: Simd, const N: usize>(simd: S, entries: &[[S::f32s; N]]) -> [S::f32s; N] {
+    let zero = simd.splat_f32s(0.0);
+    let mut numbers = [simd.equal_f32s(zero, zero); N];
+    for entries in entries {
+        for (numbers, &entry) in numbers.iter_mut().zip(entries) {
+            *numbers = simd.and_m32s(*numbers, simd.equal_f32s(entry, entry));
+        }
+    }
+    numbers.map(|numbers| simd.select_f32s(numbers, zero, simd.splat_f32s(f32::NAN)))
+}
