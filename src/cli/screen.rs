@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use biollmnet::backend::Cpu;
 use biollmnet::data::{Columns, PairTable, Side};
+use biollmnet::embed::store::Dtype;
 use biollmnet::error::{Error, Result};
 use biollmnet::ops::linear::Linear;
 use biollmnet::ops::pair_score::PairScore;
@@ -53,6 +54,12 @@ pub struct ScreenArgs {
     /// Leave out hits of a lower score.
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = finite)]
     min_score: Option<f64>,
+    /// Keep the folded library in this folder: the next screen of the same library with the same model begins there.
+    #[arg(long, value_name = "DIR")]
+    folded: Option<PathBuf>,
+    /// Type of its numbers; scores are exact with either.
+    #[arg(long, value_enum, default_value_t = FoldedDtype::F32, requires = "folded")]
+    folded_dtype: FoldedDtype,
     /// Label that ranks, for a model of several [default: its first].
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
@@ -65,6 +72,21 @@ pub struct ScreenArgs {
 enum SideFlag {
     Rna,
     Partner,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FoldedDtype {
+    F16,
+    F32,
+}
+
+impl From<FoldedDtype> for Dtype {
+    fn from(dtype: FoldedDtype) -> Self {
+        match dtype {
+            FoldedDtype::F16 => Self::F16,
+            FoldedDtype::F32 => Self::F32,
+        }
+    }
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -104,6 +126,7 @@ fn run_on<B: PairScore + Linear + Sync>(backend: &B, args: &ScreenArgs, context:
         top_k: args.hits_per_target(pairs, library.len())?,
         min_score: args.min_score,
         excluded: &excluded,
+        folded: args.folded.as_deref().map(|folder| (folder, args.folded_dtype.into())),
     };
     let started = Instant::now();
     let n_hits = search(backend, args, context, &screening)?;

@@ -1,5 +1,7 @@
 //! An ensemble folded for one label: what a device computes of pairs, how far off it can be, and the exact scores.
 
+use half::f16;
+
 use super::candidates::Hit;
 use crate::data::{Side, Task};
 use crate::error::Result;
@@ -18,6 +20,8 @@ pub(super) struct FoldedModel<'a, B: PairScore + Linear> {
     folders: [SideFolder<B>; 2],
     pub network: PairNetwork,
     pub loaded: B::FoldedNetwork,
+    /// Entries are rounded to half precision before they meet the targets.
+    pub in_half: bool,
 }
 
 /// Vectors of some entities as each member reads them, and the largest norm among them.
@@ -31,11 +35,18 @@ fn norm(x: &[f32]) -> f64 {
 }
 
 impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
-    /// Folds the members for a library of this side.
+    /// Folds the members for a library of this side; `in_half` says whether its folded rows are in half precision, else the
+    /// device chooses.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn new(backend: &'a B, model: &'a Model, label: usize, entries: Side, stored: f64) -> Result<Self> {
+    pub fn new(
+        backend: &'a B,
+        model: &'a Model,
+        label: usize,
+        entries: Side,
+        in_half: Option<bool>,
+    ) -> Result<Self> {
         let fold = |member: &crate::train::Trained| Fold::new(&member.network, &member.parameters, label, entries);
         let folds: Vec<Fold> = model.members.iter().map(fold).collect::<Result<_>>()?;
         let n = folds.len() as f32;
@@ -49,8 +60,13 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
             members: members.map(|(fold, member)| fold.member(weight(member.label_scale))).collect(),
         };
         network.check()?;
-        let roundoff = backend.roundoff::<f32>();
+        /// Half a unit in the last place.
+        const HALF: f64 = 1.0 / 2048.0;
+        let in_half = in_half.unwrap_or_else(|| backend.prefers_half(network.form));
+        let (roundoff, stored) =
+            if in_half { (backend.roundoff::<f16>(), HALF) } else { (backend.roundoff::<f32>(), 0.0) };
         Ok(Self {
+            in_half,
             backend,
             model,
             entries,
@@ -91,6 +107,44 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
     /// Never, for whole vectors.
     pub fn features(&self, side: usize, x: &Standardised) -> Result<Vec<Features>> {
         self.folds.iter().zip(&x.vectors).map(|(fold, x)| fold.features(side, x)).collect()
+    }
+
+    /// The same on the host, without padding: `[n_members · n_tables, n, width]`.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn folded_rows(&self, side: usize, n: usize, x: &Standardised) -> Result<Vec<f32>> {
+        let tables = self.fold(side, n, x)?;
+        let mut rows = vec![0.0; self.n_tables() * n * tables.row];
+        self.backend.download(self.backend.view(&tables.buffer, 0..rows.len()), &mut rows)?;
+        if tables.row > self.network.width {
+            rows = rows.chunks_exact(tables.row).flat_map(|row| &row[..self.network.width]).copied().collect();
+        }
+        Ok(rows)
+    }
+
+    /// Tables of folded rows, of all members.
+    pub fn n_tables(&self) -> usize {
+        self.network.members.len() * self.network.form.n_tables()
+    }
+
+    /// Calls that the device works on side by side.
+    pub fn calls_together(&self) -> usize {
+        self.backend.calls_together()
+    }
+
+    /// Digest of all that folded rows depend on but the vectors.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (fold, member) in self.folds.iter().zip(&self.model.members) {
+            hasher.update(format!("{:?} {:?}", member.network.config, self.entries).as_bytes());
+            hasher.update(&fold.digest());
+            for scale in [&member.scale.rna, &member.scale.partner] {
+                hasher.update(bytemuck::cast_slice(&scale.mean));
+                hasher.update(bytemuck::cast_slice(&scale.inverse_sd));
+            }
+        }
+        hasher.finalize().to_string()
     }
 
     /// Offsets of targets in the tables that a device has, `[n_members, n]`.

@@ -6,6 +6,7 @@
 
 mod candidates;
 mod domain;
+mod folded_library;
 mod folded_model;
 mod hits;
 mod library;

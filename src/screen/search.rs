@@ -1,12 +1,14 @@
 //! Every target against every library entry, the best few of each target kept: a device finds on folded operands what can
 //! be among them, exact scores in f64 decide.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use super::candidates::{Candidates, Hit};
+use super::folded_library::FoldedLibrary;
 use super::folded_model::FoldedModel;
 use super::library::Library;
 use super::progress_file::{ProgressFile, Stand};
@@ -14,6 +16,7 @@ use super::rescore::settle;
 use super::stream::{Scored, Stream, block_rows};
 use super::targets::TargetTile;
 use crate::data::Side;
+use crate::embed::store::Dtype;
 use crate::error::Result;
 use crate::ops::linear::Linear;
 use crate::ops::pair_score::PairScore;
@@ -47,6 +50,8 @@ pub struct Screening<'a> {
     pub min_score: Option<f64>,
     /// Pairs of records of target and library entry that are left out.
     pub excluded: &'a FxHashSet<(u32, u32)>,
+    /// Where the folded library is kept, and in which type.
+    pub folded: Option<(&'a Path, Dtype)>,
 }
 
 impl Screening<'_> {
@@ -72,13 +77,18 @@ impl Screening<'_> {
         B::Buffer<f32>: Sync,
     {
         let entries = if self.targets_side == Side::Rna { Side::Partner } else { Side::Rna };
-        let model = FoldedModel::new(backend, self.model, self.label, entries, 0.0)?;
+        let in_half = self.folded.map(|(_, dtype)| dtype == Dtype::F16);
+        let model = FoldedModel::new(backend, self.model, self.label, entries, in_half)?;
+        let keep = |(folder, dtype): (&Path, Dtype)| {
+            FoldedLibrary::open(folder, dtype, &model, self.library, progress)
+        };
+        let folded = self.folded.map(keep).transpose()?;
         let records: Vec<u32> = self.targets.records().collect();
         let across = self.targets_together(&model);
         progress.begin("screening", "pairs", Some(records.len() as u64 * self.library.n_rows() as u64));
         for (number, records) in records.chunks(across).enumerate() {
             let tile = TargetTile::new(backend, &model, self.targets, records)?;
-            let stream = Stream { backend, model: &model, library: self.library, tile: &tile };
+            let stream = Stream { backend, model: &model, library: self.library, folded: folded.as_ref(), tile: &tile };
             let best = self.best_of_tile(&stream, number, stand.as_deref_mut(), progress)?;
             for (&record, candidates) in records.iter().zip(&best) {
                 take(record, &candidates.settled)?;
@@ -162,8 +172,7 @@ impl Screening<'_> {
     /// The next blocks, which are scored side by side.
     fn wave<B: PairScore + Linear>(&self, stream: &Stream<'_, B>, next_row: usize) -> Vec<std::ops::Range<usize>> {
         let (n_rows, n_targets) = (self.library.n_rows(), stream.tile.len());
-        let network = &stream.model.network;
-        let row_bytes = network.members.len() * network.form.n_tables() * stream.tile.tables.row * size_of::<f32>();
+        let row_bytes = stream.model.n_tables() * stream.tile.tables.row * size_of::<f32>();
         let most = (stream.backend.block_bytes() / row_bytes).clamp(64, 1 << 20);
         let rows = block_rows(next_row, n_targets, self.top_k, most);
         // Floors rise after a wave: the first waves are short.
@@ -176,9 +185,8 @@ impl Screening<'_> {
     fn targets_together<B: PairScore + Linear>(&self, model: &FoldedModel<'_, B>) -> usize {
         let per_target = 2 * self.top_k.min(self.library.n_rows()) + 4096;
         let by_candidates = CANDIDATE_BYTES / (per_target * size_of::<Hit>());
-        let network = &model.network;
         // In f32 and in f64.
-        let bytes = network.members.len() * network.form.n_tables() * network.width * 12;
+        let bytes = model.n_tables() * model.network.width * 12;
         by_candidates.min(TARGET_BYTES / bytes.max(1)).clamp(1, MOST_TARGETS)
     }
 }

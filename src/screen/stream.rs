@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use super::candidates::{Candidates, Pending};
+use super::folded_library::FoldedLibrary;
 use super::folded_model::FoldedModel;
 use super::library::Library;
 use super::targets::TargetTile;
-use crate::backend::Matrix;
+use crate::backend::{Activation, Matrix};
 use crate::error::Result;
 use crate::ops::linear::Linear;
 use crate::ops::pair_score::{Found, PairOperands, PairScore, Survivor, pair_score};
@@ -26,6 +29,8 @@ pub(super) struct Stream<'a, B: PairScore + Linear> {
     pub backend: &'a B,
     pub model: &'a FoldedModel<'a, B>,
     pub library: &'a Library,
+    /// The library folded by an earlier run.
+    pub folded: Option<&'a FoldedLibrary>,
     pub tile: &'a TargetTile<B>,
 }
 
@@ -35,11 +40,42 @@ impl<B: PairScore + Linear> Stream<'_, B> {
     /// # Errors
     /// What the device reports; a vector that is not finite.
     pub fn score(&self, rows: Range<usize>, floors: &[f64], out: &mut Vec<Scored>) -> Result<()> {
+        let n = rows.len();
+        if let Some(folded) = self.folded {
+            let norms = folded.norms(&rows);
+            let row = self.tile.tables.row;
+            return if folded.is_half() {
+                let entries = self.backend.uploaded(&folded.rows::<f16>(&rows, row))?;
+                self.survivors(rows, &norms, &entries, floors, out)
+            } else {
+                let entries = self.backend.uploaded(&folded.rows::<f32>(&rows, row))?;
+                self.survivors(rows, &norms, &entries, floors, out)
+            };
+        }
+        let x = self.model.standardised(0, &self.library.vectors(rows.clone())?);
+        let entries = self.model.fold(0, n, &x)?;
+        if self.model.in_half {
+            let len = self.model.n_tables() * n * entries.row;
+            let mut halves = self.backend.zeros::<f16>(len)?;
+            let (from, to) = (self.backend.view(&entries.buffer, 0..len), self.backend.view_mut(&mut halves, 0..len));
+            self.backend.halved(from, to)?;
+            self.survivors(rows, x.norms(), &halves, floors, out)
+        } else {
+            self.survivors(rows, x.norms(), &entries.buffer, floors, out)
+        }
+    }
+
+    fn survivors<A: Activation>(
+        &self,
+        rows: Range<usize>,
+        norms: &[f64],
+        entries: &B::Buffer<A>,
+        floors: &[f64],
+        out: &mut Vec<Scored>,
+    ) -> Result<()> {
         let (backend, model, tile) = (self.backend, self.model, self.tile);
         let (n, n_targets) = (rows.len(), tile.len());
-        let x = model.standardised(0, &self.library.vectors(rows.clone())?);
-        let entries = model.fold(0, n, &x)?;
-        let reach = model.reach(0, x.norms());
+        let reach = model.reach(0, norms);
         let slack: Vec<f64> = tile.reaches.iter().map(|target| model.slack(&reach, target)).collect();
         let least = |(floor, slack): (&f64, &f64)| {
             let least = floor - slack;
@@ -48,10 +84,9 @@ impl<B: PairScore + Linear> Stream<'_, B> {
         };
         let least = backend.uploaded(&floors.iter().zip(&slack).map(least).collect::<Vec<f32>>())?;
         let mut found = Found::new(backend, CAPACITY)?;
-        let tables = model.network.members.len() * model.network.form.n_tables();
         let operands = PairOperands {
-            entries: Matrix::<B, f32>::of(backend, &entries.buffer, tables * n, entries.row),
-            targets: Matrix::of(backend, &tile.tables.buffer, tables * n_targets, tile.tables.row),
+            entries: Matrix::<B, A>::of(backend, entries, model.n_tables() * n, tile.tables.row),
+            targets: Matrix::of(backend, &tile.tables.buffer, model.n_tables() * n_targets, tile.tables.row),
             offsets: Matrix::of(backend, &tile.offsets, model.network.members.len(), n_targets),
             least: Matrix::of(backend, &least, 1, n_targets),
         };

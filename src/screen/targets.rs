@@ -33,7 +33,7 @@ impl<B: PairScore + Linear> TargetTile<B> {
         let (n, d) = (records.len(), targets.dim());
         let x = model.standardised(1, &vectors);
         let tables = model.fold(1, n, &x)?;
-        let len = model.network.members.len() * model.network.form.n_tables() * n * tables.row;
+        let len = model.n_tables() * n * tables.row;
         let mut host = vec![0.0; len];
         backend.download(backend.view(&tables.buffer, 0..len), &mut host)?;
         let reach = |vector: &[f32]| model.reach(1, model.standardised(1, vector).norms());

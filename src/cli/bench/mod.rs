@@ -10,6 +10,7 @@ mod moves;
 mod peak;
 mod pipe;
 mod random;
+mod screen;
 mod source;
 mod table;
 mod timing;
@@ -36,6 +37,8 @@ pub struct BenchArgs {
 enum Work {
     /// Measure the training of the fusion network.
     Fusion(fusion::FusionArgs),
+    /// Measure screening on folded operands.
+    Screen(screen::ScreenArgs),
     /// Measure an encoder: sequences to mean vectors.
     Encoder(encoder::EncoderArgs),
     /// Measure the linear layers of encoders, and their ops that only move numbers.
@@ -48,6 +51,7 @@ enum Work {
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     match &args.work {
         Work::Fusion(args) => fusion::run(args, context)?,
+        Work::Screen(args) => screen::run(args, context)?,
         Work::Encoder(args) => encoder::run(args, context)?,
         Work::Gemm(args) => gemm::run(args, context)?,
         Work::Attention(args) => attention::run(args, context)?,

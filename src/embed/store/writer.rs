@@ -113,6 +113,11 @@ impl StoreWriter {
         })
     }
 
+    /// Says what the vectors were made from, where that is known only once they have been made.
+    pub fn set_origin(&mut self, origin: Value) {
+        self.options.origin = origin;
+    }
+
     /// True when a record of this sequence needs no vector any more.
     #[must_use]
     pub fn knows(&self, digest: [u8; DIGEST_BYTES]) -> bool {

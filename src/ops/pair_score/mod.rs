@@ -16,6 +16,8 @@ mod tests;
 
 pub use network::{HeadLayer, Link, PairForm, PairMember, PairNetwork};
 
+use half::f16;
+
 use crate::backend::{Activation, Matrix, Memory, expect_shape};
 use crate::error::Result;
 
@@ -92,6 +94,15 @@ pub trait PairScore: Memory {
 
     /// Calls that this device works on side by side: one per thread of a CPU, one for a device with a queue.
     fn calls_together(&self) -> usize;
+
+    /// Whether this device computes this form fastest from entries in half precision.
+    fn prefers_half(&self, form: PairForm) -> bool;
+
+    /// Rounds numbers to half precision; both views have one length.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn halved(&self, numbers: Self::View<'_, f32>, halves: Self::ViewMut<'_, f16>) -> Result<()>;
 
     /// Bytes of folded entries that are worth a call: a block that stays in a CPU's second-level cache while all targets
     /// pass by, one that keeps a device busy.

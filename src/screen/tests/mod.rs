@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::backend::Cpu;
-use crate::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Side, Task};
+use crate::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
 use crate::error::Result;
 use crate::models::fusion::{Fusion, Projection};
 use crate::progress::Silent;

@@ -144,6 +144,20 @@ impl Fold {
     pub fn d_in(&self) -> [usize; 2] {
         [self.sides[0].d_in, self.sides[1].d_in]
     }
+    /// Digest of the layers that fold entries.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let tables = self.sides[0].tables.iter().filter_map(|table| match table {
+            Table::Operand => None,
+            Table::Linear(dense) => Some(dense),
+        });
+        for dense in self.sides[0].projection.iter().chain(tables) {
+            hasher.update(bytemuck::cast_slice(&dense.weight));
+            hasher.update(bytemuck::cast_slice(&dense.bias));
+        }
+        *hasher.finalize().as_bytes()
+    }
     /// What a device computes of each pair, in f32, with this weight of the member.
     #[must_use]
     pub fn member(&self, weight: f32) -> PairMember {

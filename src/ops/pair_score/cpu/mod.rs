@@ -10,6 +10,8 @@ mod signed_l1;
 
 use std::ops::Range;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd};
 
 pub use self::network::CpuNetwork;
@@ -29,7 +31,17 @@ impl PairScore for Cpu {
         Ok(CpuNetwork::new(self.isa, network))
     }
     fn calls_together(&self) -> usize {
-        self.threads
+        rayon::current_num_threads()
+    }
+    fn prefers_half(&self, _form: PairForm) -> bool {
+        false
+    }
+    fn halved(&self, numbers: &[f32], halves: &mut [f16]) -> Result<()> {
+        halves.convert_from_f32_slice(numbers);
+        Ok(())
+    }
+    fn block_bytes(&self) -> usize {
+        1 << 20
     }
     fn roundoff<A: Activation>(&self) -> f64 {
         f64::from(f32::EPSILON) / 2.0
