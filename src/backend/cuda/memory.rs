@@ -127,6 +127,21 @@ impl Memory for Cuda {
         copied.and_then(|()| self.0.stream.synchronize()).map_err(fault)
     }
 
+    fn copy<T: Element>(&self, from: CudaView<'_, T>, to: CudaViewMut<'_, T>) -> Result<()> {
+        same_length("copy", from.len, to.len)?;
+        if from.len == 0 {
+            return Ok(());
+        }
+        let fault = |error| self.fault("copying on the device", error);
+        self.0.stream.context().bind_to_thread().map_err(fault)?;
+        let n_bytes = from.len * size_of::<T>();
+        // SAFETY: both views hold as many bytes of this device's memory; the borrows keep their buffers until the copy is
+        // on the stream, on which they are freed too.
+        #[allow(unsafe_code)]
+        let copied = unsafe { result::memcpy_dtod_async(to.start, from.start, n_bytes, self.0.stream.cu_stream()) };
+        copied.map_err(fault)
+    }
+
     fn fetch<T: Element>(&self, view: CudaView<'_, T>) -> Result<Fetch<T>> {
         self.0.pinned.fetch(view)
     }
