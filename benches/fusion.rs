@@ -1,12 +1,15 @@
-//! One training step of the fusion network, and the matrix products that it consists of.
+//! One training step of the fusion network, the matrix products of its layers, and the update of their weights.
 
 use std::hint::black_box;
 
-use biollmnet::backend::{Cpu, Matrix, MatrixMut, Memory};
+use biollmnet::backend::{Cpu, Matrix, MatrixMut, Memory, Stack, StackMut};
 use biollmnet::data::Task;
-use biollmnet::models::fusion::{Fusion, FusionConfig, FusionNetwork, Mode, Projection, Workspace};
-use biollmnet::ops::adam::{AdamConfig, Moments, adam};
+use biollmnet::models::fusion::{
+    Fusion, FusionConfig, FusionNetwork, Learning, Moments, Parameters, Projection, Workspace,
+};
+use biollmnet::ops::clock::CLOCK_WORDS;
 use biollmnet::ops::gemm::{Product, gemm};
+use biollmnet::ops::weight_update::{AdamConfig, AdamStep, LayerGradient, Rule, weight_update};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const BATCH: usize = 32;
@@ -35,24 +38,24 @@ fn training_step(c: &mut Criterion) {
     for (name, config) in networks() {
         let backend = Cpu::single();
         let network = FusionNetwork::new(config).expect("the widths fit");
-        let mut parameters = network.layout.initial(0);
-        let mut gradient = vec![0f32; parameters.len()];
-        let mut moments = Moments::zeros(&backend, parameters.len()).expect("memory");
-        let mut work = Workspace::<Cpu, f32>::new(&backend, &network.config, BATCH, true).expect("memory");
+        let mut parameters = Parameters::uploaded(&backend, &network.layout.initial(0)).expect("memory");
+        let mut moments = Moments::zeros(&backend, 1, network.layout.len()).expect("memory");
+        let mut work = Workspace::<Cpu, f32>::new(&backend, &network.config, 1, BATCH, true).expect("memory");
         work.partner.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 * 0.37).sin());
         work.rna.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 * 0.73).sin());
         work.labels.iter_mut().enumerate().for_each(|(i, y)| *y = (i % 2) as f32);
-        let mut step = 0;
+        let (mut step, config) = (0, AdamConfig::default());
         group.bench_function(name, |b| {
             b.iter(|| {
                 step += 1;
-                let mode = Mode::Training { seed: 1, step };
-                network.forward(&backend, &parameters, &mut work, BATCH, mode).expect("forward");
-                let loss =
-                    network.backward(&backend, &parameters, &mut work, BATCH, true, &mut gradient).expect("backward");
-                let config = AdamConfig::default();
-                adam(&backend, &config, step, &mut parameters, &mut moments, &gradient).expect("step");
-                black_box(loss)
+                let words = config.tick(1, step, BATCH as u32, 0).words().to_vec();
+                let clock = Matrix::of(&backend, &words, 1, CLOCK_WORDS);
+                network.forward(&backend, &parameters, &mut work, BATCH, Some(clock)).expect("forward");
+                let mut learning = Learning::Adam(config, &mut moments);
+                network
+                    .backward(&backend, &mut parameters, &mut work, BATCH, clock, true, &mut learning)
+                    .expect("backward");
+                black_box(work.totals[0])
             });
         });
     }
@@ -61,26 +64,53 @@ fn training_step(c: &mut Criterion) {
 
 fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("gemm");
-    for (name, product, m, n, k) in [
-        ("forward 32×1024×1280", Product::Nt, BATCH, 1024, 1280),
-        ("input gradient 32×1024×512", Product::Nn, BATCH, 1024, 512),
-        ("weight gradient 1024×1280×32", Product::Tn, 1024, 1280, BATCH),
+    for (name, product, n, k) in [
+        ("forward 32×1024×1280", Product::Nt, 1024, 1280),
+        ("forward 32×512×1024", Product::Nt, 512, 1024),
+        ("input gradient 32×1024×512", Product::Nn, 1024, 512),
     ] {
         let backend = Cpu::single();
-        let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; n * k]);
-        let mut out = backend.zeros::<f32>(m * n).expect("memory");
-        let [ar, ac] = if product == Product::Tn { [k, m] } else { [m, k] };
+        let (a, b) = (vec![0.5f32; BATCH * k], vec![0.25f32; n * k]);
+        let mut out = backend.zeros::<f32>(BATCH * n).expect("memory");
         let [br, bc] = if product == Product::Nt { [n, k] } else { [k, n] };
-        group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
+        group.throughput(Throughput::Elements(2 * (BATCH * n * k) as u64));
         group.bench_function(name, |bench| {
             bench.iter(|| {
-                let (a, b) = (Matrix::of(&backend, &a, ar, ac), Matrix::of(&backend, &b, br, bc));
-                gemm(&backend, product, a, b, false, MatrixMut::of(&backend, &mut out, m, n)).expect("product");
+                let (a, b) = (Matrix::of(&backend, &a, BATCH, k), Matrix::of(&backend, &b, br, bc));
+                let c = MatrixMut::of(&backend, &mut out, BATCH, n);
+                gemm(&backend, product, a.into(), b.into(), c.into()).expect("product");
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, training_step, products);
+/// Parameters per second; of each 24 bytes are read and written.
+fn weight_updates(c: &mut Criterion) {
+    let mut group = c.benchmark_group("weight_update");
+    for (outputs, inputs) in [(1024, 1280), (512, 1024), (64, 512)] {
+        let backend = Cpu::single();
+        let n = outputs * (inputs + 1);
+        let [x, dy] = [inputs, outputs]
+            .map(|width| -> Vec<f32> { (0..BATCH * width).map(|i| (i as f32 * 0.37).sin()).collect() });
+        let mut state = [vec![0.1f32; n], vec![0f32; n], vec![0f32; n]];
+        let (mut step, config) = (0, AdamConfig::default());
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_function(format!("{outputs}×{inputs}, batch {BATCH}"), |b| {
+            b.iter(|| {
+                step += 1;
+                let words = config.tick(0, step, BATCH as u32, 0).words().to_vec();
+                let stack = |values, cols| Stack::at(&backend, values, 0, BATCH * cols, [1, BATCH, cols]);
+                let layer = LayerGradient { x: Some(stack(&x, inputs)), dy: stack(&dy, outputs) };
+                let [parameters, first, second] =
+                    state.each_mut().map(|values| StackMut::at(&backend, values, 0, n, [1, 1, n]));
+                let rule = Rule::Adam(AdamStep { config, parameters, first, second });
+                weight_update(&backend, Matrix::of(&backend, &words, 1, CLOCK_WORDS), &layer, rule).expect("update");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, training_step, products, weight_updates);
 criterion_main!(benches);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Element, Isa, Memory, same_length};
+use super::{Element, Isa, Memory, Stack, StackMut, same_length};
 use crate::error::Result;
 
 /// The CPU with a number of threads per op and an instruction set.
@@ -71,5 +71,19 @@ impl Memory for Cpu {
     }
     fn view_mut<'a, T: Element>(&self, buffer: &'a mut Vec<T>, range: Range<usize>) -> &'a mut [T] {
         &mut buffer[range]
+    }
+}
+
+impl<'a, T: Element> Stack<'a, Cpu, T> {
+    /// The elements of the matrix of `run`.
+    pub(crate) fn matrix(&self, run: usize) -> &'a [T] {
+        &self.view[run * self.stride..][..self.rows * self.cols]
+    }
+}
+
+impl<T: Element> StackMut<'_, Cpu, T> {
+    /// The elements of the matrix of `run`.
+    pub(crate) fn matrix(&mut self, run: usize) -> &mut [T] {
+        &mut self.view[run * self.stride..][..self.rows * self.cols]
     }
 }

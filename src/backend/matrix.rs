@@ -66,7 +66,12 @@ impl<'a, B: Memory, T: Element> MatrixMut<'a, B, T> {
 ///
 /// # Errors
 /// [`Error::Shape`] that names the op and the operand.
-pub fn expect_shape(op: &'static str, operand: &str, expected: [usize; 2], found: [usize; 2]) -> Result<()> {
+pub fn expect_shape<const N: usize>(
+    op: &'static str,
+    operand: &str,
+    expected: [usize; N],
+    found: [usize; N],
+) -> Result<()> {
     if expected == found {
         return Ok(());
     }

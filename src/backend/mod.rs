@@ -8,6 +8,7 @@ pub mod cuda;
 mod element;
 mod isa;
 mod matrix;
+mod stack;
 
 use std::ops::Range;
 
@@ -16,6 +17,7 @@ pub use cuda::Cuda;
 pub use element::{Activation, Element, Real};
 pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};
+pub use stack::{Stack, StackMut};
 
 use crate::error::{Error, Result};
 
@@ -61,7 +63,7 @@ pub trait Memory: Sized {
     /// # Errors
     /// When the lengths differ or the copy fails.
     fn download<T: Element>(&self, view: Self::View<'_, T>, host: &mut [T]) -> Result<()>;
-    /// Copies `from` into `to` of the same length, on the device.
+    /// Copies `from` into `to` of the same length.
     ///
     /// # Errors
     /// When the lengths differ or the copy fails.
@@ -101,10 +103,10 @@ pub trait Memory: Sized {
     fn view_mut<'a, T: Element>(&self, buffer: &'a mut Self::Buffer<T>, range: Range<usize>) -> Self::ViewMut<'a, T>;
 }
 
-/// The check before a copy: as many elements on the host as on the device.
-fn same_length(op: &'static str, host: usize, device: usize) -> Result<()> {
-    if host == device {
+/// The check before a copy: as many elements are read as are written.
+fn same_length(op: &'static str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
         return Ok(());
     }
-    Err(Error::Shape { op, expected: format!("{device} elements"), found: format!("{host}") })
+    Err(Error::Shape { op, expected: format!("{expected} elements"), found: format!("{found}") })
 }

@@ -35,8 +35,8 @@ impl Reading {
         let cpu = Cpu::all_threads();
         let (a, b, mut c) = (vec![0.5f32; WIDTH * WIDTH], vec![0.25f32; WIDTH * WIDTH], vec![0.0f32; WIDTH * WIDTH]);
         let product = fastest(|| {
-            let [a, b] = [&a, &b].map(|m| Matrix::of(&cpu, m, WIDTH, WIDTH));
-            gemm(&cpu, Product::Nt, a, b, false, MatrixMut::of(&cpu, &mut c, WIDTH, WIDTH))
+            let [a, b] = [&a, &b].map(|m| Matrix::of(&cpu, m, WIDTH, WIDTH).into());
+            gemm(&cpu, Product::Nt, a, b, MatrixMut::of(&cpu, &mut c, WIDTH, WIDTH).into())
         })?;
 
         let (from, mut to) = (vec![1.0f32; COPIED], vec![0.0f32; COPIED]);

@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod baselines;
 pub mod bootstrap;
 pub mod figures;
+mod networks;
 mod overview;
 pub mod result;
 pub mod run;

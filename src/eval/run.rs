@@ -1,20 +1,17 @@
 //! Every training and every baseline of an evaluation, in parallel over the cores; the result depends on none of that.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::baselines::{self, Baseline};
+use super::networks::Networks;
 use super::result::{History, Role};
 use crate::backend::Cpu;
-use crate::data::folds::{Plan, Split};
+use crate::data::folds::Plan;
 use crate::data::{Dataset, Task};
 use crate::error::Result;
-use crate::metrics::Ranking;
 use crate::models::fusion::{Fusion, GateShare};
 use crate::progress::{Progress, check_interrupt};
-use crate::train::{Criterion, FitPlan, OutputStart, TrainConfig, Trained, Training, Watch, fit, gate_shares, train};
+use crate::train::{TrainConfig, Trained};
 
 /// How epochs are chosen and what is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,10 +112,10 @@ enum Job {
 }
 
 /// What a unit of work brings.
-struct Outcome {
-    part: Part,
-    trained: Option<Trained>,
-    gate: Option<GateShare>,
+pub(super) struct Outcome {
+    pub part: Part,
+    pub trained: Option<Trained>,
+    pub gate: Option<GateShare>,
 }
 
 /// Runs everything.
@@ -140,23 +137,27 @@ pub fn run(request: &Request<'_>, progress: &dyn Progress) -> Result<Runs> {
         jobs.extend((0..n_splits).map(|split| Job::Baseline { baseline, split }));
     }
 
+    let backend = Cpu::single();
+    let networks = Networks::new(&backend, request)?;
     progress.begin("evaluating", "fits", Some(jobs.len() as u64));
-    let outcomes: Result<Vec<Outcome>> = jobs
+    let outcomes: Result<Vec<Vec<Outcome>>> = jobs
         .par_iter()
         .with_max_len(1)
         .map(|job| {
             check_interrupt()?;
             let outcome = match *job {
-                Job::Network { fusion, split } => network(request, request.fusions[fusion], fusion == 0, split),
-                Job::Shuffled { split } => shuffled(request, split),
-                Job::Baseline { baseline, split } => baseline_part(request, baselines[baseline].as_ref(), split),
+                Job::Network { fusion, split } => networks.outcomes(request.fusions[fusion], fusion == 0, &[split]),
+                Job::Shuffled { split } => networks.shuffled(&[split]),
+                Job::Baseline { baseline, split } => {
+                    baseline_part(request, baselines[baseline].as_ref(), split).map(|outcome| vec![outcome])
+                }
             };
             progress.advance(1);
             outcome
         })
         .collect();
     progress.finish();
-    let mut outcomes = outcomes?.into_iter();
+    let mut outcomes = outcomes?.into_iter().flatten();
     let mut take = |n: usize| outcomes.by_ref().take(n).collect::<Vec<Outcome>>();
 
     let mut runs = Runs { models: Vec::new(), histories: Vec::new(), gates: Vec::new(), parameters: 0 };
@@ -181,91 +182,6 @@ pub fn run(request: &Request<'_>, progress: &dyn Progress) -> Result<Runs> {
 fn model(name: &str, label: &str, role: Role, outcomes: Vec<Outcome>) -> ModelRun {
     let parts = outcomes.into_iter().map(|outcome| outcome.part).collect();
     ModelRun { name: name.to_owned(), label: label.to_owned(), role, parts }
-}
-
-/// Seed of a training: its own stream for every seed and fold of the plan.
-fn training_seed(split: &Split) -> u64 {
-    // SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014) keeps neighbouring seeds apart.
-    let mut z = split.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(split.fold as u64 + 1);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-fn network(request: &Request<'_>, fusion: Fusion, main: bool, index: usize) -> Result<Outcome> {
-    let split = &request.plan.trainings[index];
-    let config = request.config.with_fusion(fusion);
-    let backend = Cpu::single();
-    let (trained, inner) = match request.protocol {
-        Protocol::Honest => {
-            let plan = FitPlan {
-                data: request.data,
-                train: &split.train,
-                inner: &split.inner,
-                config: &config,
-                seed: training_seed(split),
-            };
-            let fitted = fit(&backend, &plan)?;
-            (fitted.trained, fitted.inner_predictions)
-        }
-        Protocol::Paper => {
-            let watch = Watch {
-                data: request.tested(),
-                rows: &split.test,
-                criterion: Criterion::Skill,
-                smooth: 1,
-                patience: None,
-            };
-            let training = Training {
-                data: request.data,
-                rows: &split.outer(),
-                config: &config,
-                epochs: config.epochs,
-                seed: training_seed(split),
-                start: OutputStart::Drawn,
-                watch: Some(watch),
-            };
-            (train(&backend, &training)?, Vec::new())
-        }
-    };
-    let predictions = trained.predict(&backend, request.tested(), &split.test)?;
-    let gate = if main { gate_shares(&backend, &trained, request.tested(), &split.test)? } else { None };
-    let part = Part {
-        split: index,
-        predictions: predictions.into_iter().map(f64::from).collect(),
-        threshold: inner_threshold(request.data, &split.inner, &inner),
-    };
-    Ok(Outcome { part, trained: main.then_some(trained), gate })
-}
-
-/// Threshold of best MCC on the inner part; `None` where there is no inner part or no class to separate.
-fn inner_threshold(data: &Dataset, inner: &[u32], predictions: &[f32]) -> Option<f64> {
-    if data.task != Task::Binary || predictions.is_empty() {
-        return None;
-    }
-    let rows = inner.iter().zip(predictions).enumerate();
-    let entries = rows.map(|(i, (&row, &logit))| (i as u32, data.label(row as usize) > 0.5, f64::from(logit)));
-    Ranking::new(entries).best_mcc_threshold()
-}
-
-/// The main network on labels that were shuffled among the training rows.
-fn shuffled(request: &Request<'_>, index: usize) -> Result<Outcome> {
-    let split = &request.plan.trainings[index];
-    let mut data = request.data.clone();
-    let width = data.n_labels();
-    let rows = split.outer();
-    let mut from = rows.clone();
-    from.shuffle(&mut ChaCha8Rng::seed_from_u64(training_seed(split) ^ 0x005A_FF1E));
-    for (&to, &from) in rows.iter().zip(&from) {
-        for label in 0..width {
-            data.labels[to as usize * width + label] = request.data.labels[from as usize * width + label];
-        }
-    }
-    let tested = request.tested();
-    let mut outcome =
-        network(&Request { data: &data, test: Some(tested), ..*request }, request.fusions[0], false, index)?;
-    outcome.part.threshold = None;
-    Ok(outcome)
 }
 
 /// A baseline, label by label.

@@ -114,7 +114,8 @@ impl Drop for ProgressFile {
 
 /// Digest of all that the candidates of a screen depend on.
 fn key_of(screening: &Screening<'_>) -> [u8; 32] {
-    let Screening { model, targets, library, targets_side, label, top_k, min_score, excluded } = screening;
+    // Not where the folded library is kept: candidates hold for any.
+    let Screening { model, targets, library, targets_side, label, top_k, min_score, excluded, folded: _ } = screening;
     let mut hasher = blake3::Hasher::new();
     let mut add = |text: String| {
         hasher.update(&(text.len() as u64).to_le_bytes());

@@ -7,10 +7,10 @@ use std::path::Path;
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
+use super::cohort::Trained;
 use super::model::{Model, ModelConfig};
 use super::similarity::TrainIndex;
 use super::standardise::{SideScale, Standardiser};
-use super::trainer::Trained;
 use crate::error::{Error, Result};
 use crate::files::manifest::Manifest;
 use crate::files::output_folder::OutputFolder;

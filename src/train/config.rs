@@ -8,7 +8,7 @@ use super::stop::Stop;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::models::fusion::{Fusion, FusionConfig, Projection};
-use crate::ops::adam::AdamConfig;
+use crate::ops::weight_update::AdamConfig;
 
 /// The network, as far as the data does not fix it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,25 +1,30 @@
 //! Training the fusion network: trainer, stopping rules, calibration, checkpoint.
 
-mod batch;
 mod calibration;
 mod checkpoint;
+mod cohort;
 mod config;
 mod fit;
 mod model;
 mod predict;
 mod published;
+mod resident;
+mod score;
 mod similarity;
 mod standardise;
 mod stop;
+mod train;
 mod trainer;
 
-pub use batch::{gate_shares, score};
 pub use calibration::Platt;
+pub use cohort::{Cohort, OutputStart, Run, Trained, Watch};
 pub use config::{NetworkConfig, Preset, TrainConfig};
-pub use fit::{FitPlan, Fitted, fit};
+pub use fit::{FitPlan, FitRun, Fitted, fit};
 pub use model::{Model, ModelConfig};
 pub use predict::{Prediction, Scoring};
+pub use resident::ResidentData;
 pub use similarity::TrainIndex;
 pub use standardise::{SideScale, Standardiser};
 pub use stop::{Criterion, Stop};
-pub use trainer::{OutputStart, Trained, Trainer, Training, Watch, train};
+pub use train::train;
+pub use trainer::Trainer;

@@ -4,10 +4,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Platt;
+use super::cohort::Trained;
 use super::config::TrainConfig;
-use super::fit::{FitPlan, Fitted, fit};
+use super::fit::{FitPlan, FitRun, Fitted, fit};
+use super::resident::ResidentData;
 use super::similarity::TrainIndex;
-use super::trainer::Trained;
 use crate::backend::Cpu;
 use crate::data::folds::Split;
 use crate::data::{Dataset, EncoderIdentity, Entities, Pair, Task};
@@ -83,22 +84,25 @@ impl Model {
         progress.begin("training", "members", Some(members as u64));
         // Members run side by side; one alone uses all threads.
         let backend = if members == 1 { Cpu::all_threads() } else { Cpu::single() };
-        let fitted: Result<Vec<Fitted>> = (0..members)
+        let resident = ResidentData::new(&backend, data)?;
+        let fitted: Result<Vec<Vec<Fitted>>> = (0..members)
             .into_par_iter()
             .with_max_len(1)
             .map(|member| {
-                let seed = seed.wrapping_add(member as u64);
-                let fitted = fit(&backend, &FitPlan { data, train: &split.train, inner, config, seed });
+                let runs = [FitRun { train: &split.train, inner, seed: seed.wrapping_add(member as u64) }];
+                let fitted = fit(&backend, &FitPlan { data: &resident, config, runs: &runs });
                 progress.advance(1);
                 fitted
             })
             .collect();
         progress.finish();
-        let mut fitted = fitted?;
+        let mut fitted = fitted?.concat();
         let mut inner_predictions: Vec<&[f32]> = fitted.iter().map(|f| f.inner_predictions.as_slice()).collect();
         let held_back;
         if data.task != Task::Regression && inner_predictions.iter().all(|p| p.is_empty()) {
-            held_back = held_back_predictions(data, config, &split.train, inner, seed)?;
+            let runs = [FitRun { train: &split.train, inner: &[], seed }];
+            let fitted = fit(&backend, &FitPlan { data: &resident, config, runs: &runs })?;
+            held_back = fitted[0].trained.predict(&backend, &resident, inner)?;
             inner_predictions = vec![&held_back];
         }
         let calibration = calibrate(data, inner, &inner_predictions);
@@ -165,19 +169,6 @@ impl Model {
 
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
-}
-
-/// Predictions of the inner part by one network that was trained without it.
-fn held_back_predictions(
-    data: &Dataset,
-    config: &TrainConfig,
-    train: &[u32],
-    inner: &[u32],
-    seed: u64,
-) -> Result<Vec<f32>> {
-    let backend = Cpu::all_threads();
-    let fitted = fit(&backend, &FitPlan { data, train, inner: &[], config, seed })?;
-    fitted.trained.predict(&backend, data, inner)
 }
 
 /// Platt's calibration per label, on the mean logit of the members.

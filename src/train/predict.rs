@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
+use super::cohort::Trained;
 use super::model::Model;
 use super::standardise::SideScale;
-use super::trainer::Trained;
 use crate::data::{Dataset, Entities, Side, Task};
 use crate::error::Result;
 use crate::models::fusion::FusionInference;

@@ -10,11 +10,11 @@
 
 use std::path::Path;
 
+use super::cohort::Trained;
 use super::config::{NetworkConfig, Preset};
 use super::model::{Model, ModelConfig};
 use super::similarity::TrainIndex;
 use super::standardise::Standardiser;
-use super::trainer::Trained;
 use crate::data::{EncoderIdentity, Task};
 use crate::error::{Error, Result};
 use crate::models::fusion::{Fusion, FusionNetwork, Projection};

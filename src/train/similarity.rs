@@ -5,8 +5,7 @@ use half::f16;
 use crate::backend::{Matrix, MatrixMut};
 use crate::data::Entities;
 use crate::error::Result;
-use crate::ops::TrainingBackend;
-use crate::ops::gemm::{Product, gemm};
+use crate::ops::gemm::{Gemm, Product, gemm};
 use crate::progress::check_interrupt;
 
 /// Rows of a block: a block of cosines stays in the second-level cache.
@@ -62,7 +61,7 @@ impl TrainIndex {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn new<B: TrainingBackend>(backend: &B, entities: &Entities, members: &[u32]) -> Result<Self> {
+    pub fn new<B: Gemm<f32>>(backend: &B, entities: &Entities, members: &[u32]) -> Result<Self> {
         let mut seen = vec![false; entities.n_groups()];
         let mut distinct = members.to_vec();
         distinct.retain(|&e| !std::mem::replace(&mut seen[entities.group[e as usize] as usize], true));
@@ -91,12 +90,12 @@ impl TrainIndex {
     ///
     /// # Errors
     /// What the ops report.
-    pub fn nearest<B: TrainingBackend>(&self, backend: &B, entities: &Entities, members: &[u32]) -> Result<Vec<f32>> {
+    pub fn nearest<B: Gemm<f32>>(&self, backend: &B, entities: &Entities, members: &[u32]) -> Result<Vec<f32>> {
         self.nearest_to(backend, &units(entities, members), false)
     }
 
     /// The same for unit vectors; `own` leaves out the cosine of row i to row i.
-    fn nearest_to<B: TrainingBackend>(&self, backend: &B, queries: &[f32], own: bool) -> Result<Vec<f32>> {
+    fn nearest_to<B: Gemm<f32>>(&self, backend: &B, queries: &[f32], own: bool) -> Result<Vec<f32>> {
         let (dim, n) = (self.dim.max(1), self.len());
         let mut nearest = Vec::with_capacity(queries.len() / dim);
         if n == 0 {
@@ -114,7 +113,7 @@ impl TrainIndex {
             let m = rows.len() / dim;
             backend.upload(rows, backend.view_mut(&mut block, 0..rows.len()))?;
             let (a, t) = (Matrix::of(backend, &block, m, dim), Matrix::of(backend, &train, n, dim));
-            gemm(backend, Product::Nt, a, t, false, MatrixMut::of(backend, &mut cosines, m, n))?;
+            gemm(backend, Product::Nt, a.into(), t.into(), MatrixMut::of(backend, &mut cosines, m, n).into())?;
             backend.download(backend.view(&cosines, 0..m * n), &mut host[..m * n])?;
             for (i, cosines) in host[..m * n].chunks_exact(n).enumerate() {
                 let others = cosines.iter().enumerate().filter(|(j, _)| !(own && *j == b * BLOCK + i));

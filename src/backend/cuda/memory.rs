@@ -129,14 +129,14 @@ impl Memory for Cuda {
 
     fn copy<T: Element>(&self, from: CudaView<'_, T>, to: CudaViewMut<'_, T>) -> Result<()> {
         same_length("copy", from.len, to.len)?;
-        let n_bytes = from.len * size_of::<T>();
-        if n_bytes == 0 {
+        if from.len == 0 {
             return Ok(());
         }
         let fault = |error| self.fault("copying on the device", error);
         self.0.stream.context().bind_to_thread().map_err(fault)?;
-        // SAFETY: both views hold `n_bytes` bytes on this device and cannot overlap, since one is exclusive; their
-        // buffers are given back on the same stream, after the copy.
+        let n_bytes = from.len * size_of::<T>();
+        // SAFETY: both views hold as many bytes of this device's memory; the borrows keep their buffers until the copy is
+        // on the stream, on which they are freed too.
         #[allow(unsafe_code)]
         let copied = unsafe { result::memcpy_dtod_async(to.start, from.start, n_bytes, self.0.stream.cu_stream()) };
         copied.map_err(fault)

@@ -2,6 +2,7 @@
 
 use super::config::Fusion;
 use super::network::FusionNetwork;
+use super::parameters::Parameters;
 use super::workspace::Workspace;
 use crate::backend::Memory;
 use crate::error::Result;
@@ -19,14 +20,14 @@ pub struct GateShare {
 }
 
 impl FusionNetwork {
-    /// The gate's work on the `n` pairs of the last forward pass in `work`; `None` for a concatenation, which has no gate.
+    /// The gate's work on the `n` pairs of the first run in the last forward pass in `work`; `None` for a concatenation, which has no gate.
     ///
     /// # Errors
     /// What the device reports.
     pub fn gate_share<B: Memory>(
         &self,
         backend: &B,
-        parameters: &B::Buffer<f32>,
+        parameters: &Parameters<B, f32>,
         work: &Workspace<B, f32>,
         n: usize,
     ) -> Result<Option<GateShare>> {
@@ -38,7 +39,7 @@ impl FusionNetwork {
         };
         let gate = match (&self.layout.static_gate, self.config.fusion) {
             (_, Fusion::Concat) => return Ok(None),
-            (Some(tensor), _) => fetch(parameters, tensor.offset, width)?,
+            (Some(tensor), _) => fetch(&parameters.values, tensor.offset, width)?,
             (None, Fusion::Input) => fetch(&work.gate, 0, n * width)?,
             (None, _) => vec![0.0; width],
         };
@@ -64,7 +65,7 @@ impl FusionNetwork {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FusionConfig, Mode, Projection};
+    use super::super::{FusionConfig, Projection};
     use super::*;
     use crate::backend::Cpu;
     use crate::data::Task;
@@ -84,11 +85,11 @@ mod tests {
         };
         let (backend, third) = (Cpu::single(), (0.5f32).ln());
         let network = FusionNetwork::new(config.clone()).unwrap();
-        let parameters = vec![third, 0.0, 1.0, 1.0, 0.0];
-        let mut work = Workspace::<Cpu, f32>::new(&backend, &config, 2, false).unwrap();
+        let parameters = Parameters::uploaded(&backend, &[third, 0.0, 1.0, 1.0, 0.0]).unwrap();
+        let mut work = Workspace::<Cpu, f32>::new(&backend, &config, 1, 2, false).unwrap();
         work.partner.copy_from_slice(&[3.0, -2.0, 0.0, 0.0]);
         work.rna.copy_from_slice(&[1.5, 2.0, 0.0, 0.0]);
-        network.forward(&backend, &parameters, &mut work, 2, Mode::Inference).unwrap();
+        network.forward(&backend, &parameters, &mut work, 2, None).unwrap();
         let share = network.gate_share(&backend, &parameters, &work, 2).unwrap().unwrap();
         // σ = (1/3, 1/2): partner 1 + 1, RNA 1 + 1; the second pair is all zero.
         assert!((share.per_dimension[0] - 1.0 / 3.0).abs() < 1e-7 && (share.per_dimension[1] - 0.5).abs() < 1e-7);

@@ -148,7 +148,7 @@ impl<B: Memory, A: Activation> Table<B, A> {
 mod tests {
     use half::f16;
 
-    use super::super::{FusionConfig, Mode, Projection, Workspace};
+    use super::super::{FusionConfig, Parameters, Projection, Workspace};
     use super::*;
     use crate::backend::{Cpu, Isa};
     use crate::data::Task;
@@ -190,7 +190,7 @@ mod tests {
             let parameters = network.layout.initial(3);
             let (a, b) = (wave(tables[0] * config.d_partner, 0.37), wave(tables[1] * config.d_rna, 0.73));
             for backend in Isa::available().map(|isa| Cpu { threads: 1, isa }) {
-                let mut work = Workspace::<Cpu, f32>::new(&backend, &config, pairs.len(), false).unwrap();
+                let mut work = Workspace::<Cpu, f32>::new(&backend, &config, 1, pairs.len(), false).unwrap();
                 for (i, &[partner, rna]) in pairs.iter().enumerate() {
                     let put = |to: &mut [f32], from: &[f32], row: u32, d: usize| {
                         to[i * d..][..d].copy_from_slice(&from[row as usize * d..][..d]);
@@ -198,9 +198,10 @@ mod tests {
                     put(&mut work.partner, &a, partner, config.d_partner);
                     put(&mut work.rna, &b, rna, config.d_rna);
                 }
-                network.forward(&backend, &parameters, &mut work, pairs.len(), Mode::Inference).unwrap();
-                let expected = work.download_logits(&backend, pairs.len(), config.n_outputs).unwrap();
-                let share = network.gate_share(&backend, &parameters, &work, pairs.len()).unwrap();
+                let trained = Parameters::uploaded(&backend, &parameters).unwrap();
+                network.forward(&backend, &trained, &mut work, pairs.len(), None).unwrap();
+                let expected = work.logits(&backend, pairs.len(), config.n_outputs).to_vec();
+                let share = network.gate_share(&backend, &trained, &work, pairs.len()).unwrap();
 
                 let inference = FusionInference::<Cpu, f32>::new(&backend, &network, &parameters).unwrap();
                 let found = inference.score(&backend, &a, &b, &pairs, true).unwrap();

@@ -33,11 +33,18 @@ impl Tensor {
     }
 }
 
-/// A linear layer: weight `[out, in]` and bias `[1, out]`.
+/// A linear layer: weight `[out, in]`, and behind it bias `[1, out]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Linear {
     pub weight: Tensor,
     pub bias: Tensor,
+}
+
+impl Linear {
+    /// Weight and bias in the flat buffer.
+    pub fn range(&self) -> Range<usize> {
+        self.weight.offset..self.bias.range().end
+    }
 }
 
 /// All weights of a network.

@@ -11,11 +11,14 @@ mod gate_share;
 mod inference;
 mod layout;
 mod network;
+mod parameters;
 mod workspace;
 
+pub use backward::Learning;
 pub use config::{Fusion, FusionConfig, Projection};
 pub use gate_share::GateShare;
 pub use inference::{FusionInference, PairScores};
 pub use layout::{Layout, Tensor};
-pub use network::{FusionNetwork, Mode};
+pub use network::FusionNetwork;
+pub use parameters::{Moments, Parameters};
 pub use workspace::Workspace;

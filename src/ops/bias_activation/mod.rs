@@ -5,95 +5,83 @@
 mod cpu;
 mod philox;
 
-use crate::backend::{Matrix, MatrixMut, Memory, Real, expect_shape};
+use super::clock::{CLOCK_WORDS, Clock};
+use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
 use crate::error::{Error, Result};
 
 /// One dropout layer of one step: element `i` is dropped when word `i` of a Philox4x32-7 stream is below `rate·2³²`.
 ///
 /// The stream's key is the seed and its counter is (block, layer, step): the same mask on every device and for any
 /// number of threads. Kept elements are scaled by `1/(1 − rate)`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dropout {
+pub struct Dropout<'a, B: Memory> {
     /// Share of elements that are dropped, `0 ≤ rate < 1`.
     pub rate: f32,
-    /// Seed of the training.
-    pub seed: u64,
     /// Number of the layer in the network.
     pub layer: u32,
-    /// Number of the step in the training.
-    pub step: u32,
+    /// Seed and step of each run, `[runs, CLOCK_WORDS]`.
+    pub clock: Clock<'a, B>,
 }
 
 /// The device side of [`bias_activation`] and [`bias_activation_gradient`].
-pub trait BiasActivation: Memory {
+pub trait BiasActivation<T: Real>: Memory {
     /// See [`bias_activation`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn bias_activation_raw<T: Real>(
+    fn bias_activation_raw(
         &self,
-        cols: usize,
-        y: Self::ViewMut<'_, T>,
-        bias: Self::View<'_, T>,
+        y: StackMut<'_, Self, T>,
+        bias: Stack<'_, Self, T>,
         relu: bool,
-        dropout: Option<Dropout>,
+        dropout: Option<Dropout<'_, Self>>,
     ) -> Result<()>;
 
     /// See [`bias_activation_gradient`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn bias_activation_gradient_raw<T: Real>(
-        &self,
-        cols: usize,
-        relu_scale: Option<T>,
-        y: Self::View<'_, T>,
-        dy: Self::ViewMut<'_, T>,
-        dbias: Self::ViewMut<'_, T>,
-    ) -> Result<()>;
+    fn bias_activation_gradient_raw(&self, rate: f32, y: Stack<'_, Self, T>, dy: StackMut<'_, Self, T>) -> Result<()>;
 }
 
-/// `y ← dropout(relu(y + bias))` in place; `y [n, width]`, `bias [1, width]`.
+/// `y ← dropout(relu(y + bias))` in place; `y [runs, n, width]`, `bias [runs, 1, width]`.
 ///
 /// # Errors
 /// When the widths differ or the rate is not in `[0, 1)`.
-pub fn bias_activation<B: BiasActivation, T: Real>(
+pub fn bias_activation<B: BiasActivation<T>, T: Real>(
     backend: &B,
-    y: MatrixMut<'_, B, T>,
-    bias: Matrix<'_, B, T>,
+    y: StackMut<'_, B, T>,
+    bias: Stack<'_, B, T>,
     relu: bool,
-    dropout: Option<Dropout>,
+    dropout: Option<Dropout<'_, B>>,
 ) -> Result<()> {
-    expect_shape("bias_activation", "bias", [1, y.cols], bias.shape())?;
+    const OP: &str = "bias_activation";
+    expect_shape(OP, "bias", [y.runs, 1, y.cols], bias.shape())?;
     let dropout = dropout.filter(|d| d.rate > 0.0);
-    if let Some(d) = dropout.filter(|d| d.rate >= 1.0) {
-        return Err(Error::Shape {
-            op: "bias_activation",
-            expected: "a dropout rate in [0, 1)".into(),
-            found: d.rate.to_string(),
-        });
+    if let Some(d) = &dropout {
+        expect_shape(OP, "clock", [y.runs, CLOCK_WORDS], d.clock.shape())?;
+        if d.rate >= 1.0 {
+            let expected = "a dropout rate in [0, 1)".into();
+            return Err(Error::Shape { op: OP, expected, found: d.rate.to_string() });
+        }
     }
-    backend.bias_activation_raw(y.cols, y.view, bias.view, relu, dropout)
+    backend.bias_activation_raw(y, bias, relu, dropout)
 }
 
-/// Gradient of [`bias_activation`]: `dy ← dy ⊙ ∂y`, `dbias = Σ_rows dy`.
+/// Gradient of [`bias_activation`] with a ReLU: `dy ← dy ⊙ ∂y`; all operands `[runs, n, width]`.
 ///
-/// `relu_rate` is `Some(dropout rate)` behind a ReLU: the stored output `y` is zero exactly where the ReLU or the dropout
-/// closed, and where it is open the slope is `1/(1 − rate)`. `None` is a plain bias, whose slope is 1.
+/// The stored output `y` is zero exactly where the ReLU or the dropout of this rate closed, and where it is open the slope
+/// is `1/(1 − rate)`.
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn bias_activation_gradient<B: BiasActivation, T: Real>(
+pub fn bias_activation_gradient<B: BiasActivation<T>, T: Real>(
     backend: &B,
-    relu_rate: Option<f32>,
-    y: Matrix<'_, B, T>,
-    dy: MatrixMut<'_, B, T>,
-    dbias: MatrixMut<'_, B, T>,
+    rate: f32,
+    y: Stack<'_, B, T>,
+    dy: StackMut<'_, B, T>,
 ) -> Result<()> {
     expect_shape("bias_activation_gradient", "dy", y.shape(), dy.shape())?;
-    expect_shape("bias_activation_gradient", "dbias", [1, y.cols], dbias.shape())?;
-    let scale = relu_rate.map(|rate| keep_scale::<T>(rate));
-    backend.bias_activation_gradient_raw(y.cols, scale, y.view, dy.view, dbias.view)
+    backend.bias_activation_gradient_raw(rate, y, dy)
 }
 
 /// `1/(1 − rate)`, by which kept elements are scaled.
@@ -103,37 +91,48 @@ fn keep_scale<T: Real>(rate: f32) -> T {
 
 #[cfg(test)]
 mod tests {
+    use super::super::clock::Tick;
     use super::*;
-    use crate::backend::Cpu;
+    use crate::backend::{Cpu, Matrix};
 
-    fn run(y: &[f64], bias: &[f64], relu: bool, dropout: Option<Dropout>) -> Vec<f64> {
+    /// A dropout layer of a run with this seed and step.
+    #[derive(Clone, Copy)]
+    struct Layer {
+        rate: f32,
+        seed: u64,
+        layer: u32,
+        step: u32,
+    }
+
+    /// One pass over `[runs, rows, cols]`.
+    fn run(y: &[f64], bias: &[f64], [runs, rows, cols]: [usize; 3], relu: bool, layers: &[Layer]) -> Vec<f64> {
         let backend = Cpu::single();
-        let mut out = y.to_vec();
-        let (bias, cols) = (bias.to_vec(), bias.len());
-        let rows = y.len() / cols;
-        bias_activation(
-            &backend,
-            MatrixMut::of(&backend, &mut out, rows, cols),
-            Matrix::of(&backend, &bias, 1, cols),
-            relu,
-            dropout,
-        )
-        .unwrap();
+        let (mut out, bias) = (y.to_vec(), bias.to_vec());
+        let tick = |layer: &Layer| Tick { seed: layer.seed, step: layer.step, ..Tick::default() }.words();
+        let words: Vec<u32> = layers.iter().flat_map(tick).collect();
+        let clock = Matrix::of(&backend, &words, layers.len(), CLOCK_WORDS);
+        let dropout = layers.first().map(|l| Dropout { rate: l.rate, layer: l.layer, clock });
+        let y = StackMut::at(&backend, &mut out, 0, rows * cols, [runs, rows, cols]);
+        bias_activation(&backend, y, Stack::at(&backend, &bias, 0, cols, [runs, 1, cols]), relu, dropout).unwrap();
         out
+    }
+
+    fn mask(n: usize, layer: Layer) -> Vec<f64> {
+        run(&vec![1.0; n], &[0.0; 4], [1, n / 4, 4], true, &[layer])
     }
 
     #[test]
     fn by_hand() {
-        assert_eq!(run(&[1.0, -2.0, 3.0, 0.5], &[0.5, 1.0], true, None), [1.5, 0.0, 3.5, 1.5]);
-        assert_eq!(run(&[1.0, -2.0], &[0.5, 1.0], false, None), [1.5, -1.0]);
+        assert_eq!(run(&[1.0, -2.0, 3.0, 0.5], &[0.5, 1.0], [1, 2, 2], true, &[]), [1.5, 0.0, 3.5, 1.5]);
+        assert_eq!(run(&[1.0, -2.0, 3.0, 0.5], &[0.5, 1.0, 7.0, 8.0], [2, 1, 2], true, &[]), [1.5, 0.0, 10.0, 8.5]);
+        assert_eq!(run(&[1.0, -2.0], &[0.5, 1.0], [1, 1, 2], false, &[]), [1.5, -1.0]);
     }
 
     #[test]
     fn dropout_keeps_the_mean_and_drops_the_stated_share() {
         let n = 200_000;
         for rate in [0.1f32, 0.5] {
-            let dropout = Dropout { rate, seed: 7, layer: 1, step: 3 };
-            let y = run(&vec![1.0; n], &[0.0; 8], true, Some(dropout));
+            let y = mask(n, Layer { rate, seed: 7, layer: 1, step: 3 });
             let dropped = y.iter().filter(|&&v| v == 0.0).count() as f64 / n as f64;
             // Six standard deviations of a binomial share at n = 200 000 are below 0.007.
             assert!((dropped - f64::from(rate)).abs() < 0.007, "{dropped}");
@@ -143,38 +142,34 @@ mod tests {
     }
 
     #[test]
-    fn masks_differ_by_step_layer_and_seed_and_do_not_depend_on_the_batch() {
-        let base = Dropout { rate: 0.5, seed: 7, layer: 1, step: 3 };
-        let mask = |d: Dropout, n: usize| run(&vec![1.0; n], &[0.0; 4], true, Some(d));
-        let first = mask(base, 400);
-        assert_eq!(first[..100], mask(base, 100)[..]);
-        for other in [Dropout { step: 4, ..base }, Dropout { layer: 2, ..base }, Dropout { seed: 8, ..base }] {
-            assert_ne!(first, mask(other, 400));
+    fn masks_differ_by_step_layer_and_seed_and_depend_neither_on_the_batch_nor_on_other_runs() {
+        let base = Layer { rate: 0.5, seed: 7, layer: 1, step: 3 };
+        let first = mask(400, base);
+        assert_eq!(first[..100], mask(100, base)[..]);
+        for other in [Layer { step: 4, ..base }, Layer { layer: 2, ..base }, Layer { seed: 8, ..base }] {
+            assert_ne!(first, mask(400, other));
         }
+        let other = Layer { seed: 9, step: 5, ..base };
+        let both = run(&[1.0; 800], &[0.0; 8], [2, 100, 4], true, &[base, other]);
+        assert_eq!(both, [first, mask(400, other)].concat());
     }
 
     #[test]
     fn gradient_passes_where_the_output_is_open() {
         let backend = Cpu::single();
-        let (y, mut dy, mut dbias) = (vec![0.0, 2.0, 4.0, 0.0], vec![1.0, 1.0, 3.0, 5.0], vec![9.0f64; 2]);
-        bias_activation_gradient(
-            &backend,
-            Some(0.5),
-            Matrix::of(&backend, &y, 2, 2),
-            MatrixMut::of(&backend, &mut dy, 2, 2),
-            MatrixMut::of(&backend, &mut dbias, 1, 2),
-        )
-        .unwrap();
+        let (y, mut dy) = (vec![0.0, 2.0, 4.0, 0.0], vec![1.0, 1.0, 3.0, 5.0]);
+        let y = Stack::at(&backend, &y, 0, 2, [2, 1, 2]);
+        bias_activation_gradient(&backend, 0.5, y, StackMut::at(&backend, &mut dy, 0, 2, [2, 1, 2])).unwrap();
         assert_eq!(dy, [0.0, 2.0, 6.0, 0.0]);
-        assert_eq!(dbias, [6.0, 2.0]);
     }
 
     #[test]
     fn a_rate_of_one_is_refused() {
         let backend = Cpu::single();
-        let (mut y, bias) = (vec![1f32; 4], vec![0f32; 2]);
-        let dropout = Dropout { rate: 1.0, seed: 0, layer: 0, step: 0 };
-        let y = MatrixMut::of(&backend, &mut y, 2, 2);
-        assert!(bias_activation(&backend, y, Matrix::of(&backend, &bias, 1, 2), true, Some(dropout)).is_err());
+        let (mut y, bias, clock) = (vec![1f32; 4], vec![0f32; 2], Tick::default().words().to_vec());
+        let dropout = Dropout { rate: 1.0, layer: 0, clock: Matrix::of(&backend, &clock, 1, CLOCK_WORDS) };
+        let y = StackMut::at(&backend, &mut y, 0, 4, [1, 2, 2]);
+        let bias = Stack::at(&backend, &bias, 0, 2, [1, 1, 2]);
+        assert!(bias_activation(&backend, y, bias, true, Some(dropout)).is_err());
     }
 }

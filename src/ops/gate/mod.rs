@@ -5,128 +5,126 @@
 
 mod cpu;
 
-use crate::backend::{Matrix, MatrixMut, Memory, Real, expect_shape};
+use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
 use crate::error::Result;
 
-/// What the gradient of [`gate`] reads.
+/// What the gate and its gradient read.
 pub struct GateInputs<'a, B: Memory, T: Real> {
-    /// Gate logits `[1, width]` or `[n, width]`.
-    pub g: Matrix<'a, B, T>,
-    /// Partner `[n, width]`.
-    pub p: Matrix<'a, B, T>,
-    /// RNA `[n, width]`.
-    pub r: Matrix<'a, B, T>,
+    /// Gate logits `[runs, 1, width]` or `[runs, n, width]`.
+    pub g: Stack<'a, B, T>,
+    /// Partner `[runs, n, width]`.
+    pub p: Stack<'a, B, T>,
+    /// RNA `[runs, n, width]`.
+    pub r: Stack<'a, B, T>,
 }
 
 /// The device side of [`gate`] and of the joined row of both operands.
-pub trait Gate: Memory {
+pub trait Gate<T: Real>: Memory {
     /// See [`gate`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn gate_raw<T: Real>(&self, inputs: &GateInputs<'_, Self, T>, x: Self::ViewMut<'_, T>) -> Result<()>;
+    fn gate_raw(&self, inputs: &GateInputs<'_, Self, T>, x: StackMut<'_, Self, T>) -> Result<()>;
 
     /// See [`gate_gradient`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn gate_gradient_raw<T: Real>(
+    fn gate_gradient_raw(
         &self,
         inputs: &GateInputs<'_, Self, T>,
-        dx: Self::View<'_, T>,
-        dg: Self::ViewMut<'_, T>,
-        dp: Self::ViewMut<'_, T>,
-        dr: Self::ViewMut<'_, T>,
+        dx: Stack<'_, Self, T>,
+        dg: Option<StackMut<'_, Self, T>>,
+        dp: StackMut<'_, Self, T>,
+        dr: StackMut<'_, Self, T>,
     ) -> Result<()>;
 
     /// See [`join_rows`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn join_rows_raw<T: Real>(
-        &self,
-        p: Matrix<'_, Self, T>,
-        r: Matrix<'_, Self, T>,
-        joined: Self::ViewMut<'_, T>,
-    ) -> Result<()>;
+    fn join_rows_raw(&self, p: Stack<'_, Self, T>, r: Stack<'_, Self, T>, joined: StackMut<'_, Self, T>) -> Result<()>;
 
     /// See [`split_rows`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn split_rows_raw<T: Real>(
+    fn split_rows_raw(
         &self,
-        joined: Self::View<'_, T>,
+        joined: Stack<'_, Self, T>,
         accumulate: bool,
-        p: MatrixMut<'_, Self, T>,
-        r: MatrixMut<'_, Self, T>,
+        p: StackMut<'_, Self, T>,
+        r: StackMut<'_, Self, T>,
     ) -> Result<()>;
 }
 
-fn check<B: Memory, T: Real>(op: &'static str, inputs: &GateInputs<'_, B, T>, x: [usize; 2]) -> Result<()> {
+fn check<B: Memory, T: Real>(op: &'static str, inputs: &GateInputs<'_, B, T>, x: [usize; 3]) -> Result<()> {
     expect_shape(op, "p", x, inputs.p.shape())?;
     expect_shape(op, "r", x, inputs.r.shape())?;
-    let gate_rows = if inputs.g.rows == 1 { 1 } else { x[0] };
-    expect_shape(op, "g", [gate_rows, x[1]], inputs.g.shape())
+    let gate_rows = if inputs.g.rows == 1 { 1 } else { x[1] };
+    expect_shape(op, "g", [x[0], gate_rows, x[2]], inputs.g.shape())
 }
 
-/// `x = σ(g) ⊙ p + (1 − σ(g)) ⊙ r`, `x [n, width]`.
+/// `x = σ(g) ⊙ p + (1 − σ(g)) ⊙ r`, `x [runs, n, width]`.
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn gate<B: Gate, T: Real>(backend: &B, inputs: &GateInputs<'_, B, T>, x: MatrixMut<'_, B, T>) -> Result<()> {
+pub fn gate<B: Gate<T>, T: Real>(backend: &B, inputs: &GateInputs<'_, B, T>, x: StackMut<'_, B, T>) -> Result<()> {
     check("gate", inputs, x.shape())?;
-    backend.gate_raw(inputs, x.view)
+    backend.gate_raw(inputs, x)
 }
 
-/// Gradient of [`gate`]: `dp = σ·dx`, `dr = (1 − σ)·dx`, `dg = σ(1 − σ)(p − r)·dx`, summed over pairs for a static gate.
+/// Gradient of [`gate`]: `dp = σ·dx`, `dr = (1 − σ)·dx`, `dg = σ(1 − σ)(p − r)·dx` if it is asked for.
+///
+/// All gradients are `[runs, n, width]`: that of a static gate is the sum of the rows of `dg`.
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn gate_gradient<B: Gate, T: Real>(
+pub fn gate_gradient<B: Gate<T>, T: Real>(
     backend: &B,
     inputs: &GateInputs<'_, B, T>,
-    dx: Matrix<'_, B, T>,
-    dg: MatrixMut<'_, B, T>,
-    dp: MatrixMut<'_, B, T>,
-    dr: MatrixMut<'_, B, T>,
+    dx: Stack<'_, B, T>,
+    dg: Option<StackMut<'_, B, T>>,
+    dp: StackMut<'_, B, T>,
+    dr: StackMut<'_, B, T>,
 ) -> Result<()> {
-    check("gate_gradient", inputs, dx.shape())?;
-    expect_shape("gate_gradient", "dg", inputs.g.shape(), dg.shape())?;
-    expect_shape("gate_gradient", "dp", dx.shape(), dp.shape())?;
-    expect_shape("gate_gradient", "dr", dx.shape(), dr.shape())?;
-    backend.gate_gradient_raw(inputs, dx.view, dg.view, dp.view, dr.view)
+    const OP: &str = "gate_gradient";
+    check(OP, inputs, dx.shape())?;
+    expect_shape(OP, "dg", dx.shape(), dg.as_ref().map_or(dx.shape(), StackMut::shape))?;
+    expect_shape(OP, "dp", dx.shape(), dp.shape())?;
+    expect_shape(OP, "dr", dx.shape(), dr.shape())?;
+    backend.gate_gradient_raw(inputs, dx, dg, dp, dr)
 }
 
-/// `joined = [p | r]` row by row, `[n, width_p + width_r]`.
+/// `joined = [p | r]` row by row, `[runs, n, width_p + width_r]`.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn join_rows<B: Gate, T: Real>(
+pub fn join_rows<B: Gate<T>, T: Real>(
     backend: &B,
-    p: Matrix<'_, B, T>,
-    r: Matrix<'_, B, T>,
-    joined: MatrixMut<'_, B, T>,
+    p: Stack<'_, B, T>,
+    r: Stack<'_, B, T>,
+    joined: StackMut<'_, B, T>,
 ) -> Result<()> {
-    expect_shape("join_rows", "r", [p.rows, r.cols], r.shape())?;
-    expect_shape("join_rows", "joined", [p.rows, p.cols + r.cols], joined.shape())?;
-    backend.join_rows_raw(p, r, joined.view)
+    expect_shape("join_rows", "r", [p.runs, p.rows, r.cols], r.shape())?;
+    expect_shape("join_rows", "joined", [p.runs, p.rows, p.cols + r.cols], joined.shape())?;
+    backend.join_rows_raw(p, r, joined)
 }
 
 /// The reverse of [`join_rows`]; adds to `p` and `r` with `accumulate`.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn split_rows<B: Gate, T: Real>(
+pub fn split_rows<B: Gate<T>, T: Real>(
     backend: &B,
-    joined: Matrix<'_, B, T>,
+    joined: Stack<'_, B, T>,
     accumulate: bool,
-    p: MatrixMut<'_, B, T>,
-    r: MatrixMut<'_, B, T>,
+    p: StackMut<'_, B, T>,
+    r: StackMut<'_, B, T>,
 ) -> Result<()> {
-    expect_shape("split_rows", "r", [p.rows, r.cols], r.shape())?;
-    expect_shape("split_rows", "joined", [p.rows, p.cols + r.cols], joined.shape())?;
-    backend.split_rows_raw(joined.view, accumulate, p, r)
+    expect_shape("split_rows", "r", [p.runs, p.rows, r.cols], r.shape())?;
+    expect_shape("split_rows", "joined", [p.runs, p.rows, p.cols + r.cols], joined.shape())?;
+    backend.split_rows_raw(joined, accumulate, p, r)
 }
 
 #[cfg(test)]
@@ -134,24 +132,32 @@ mod tests {
     use super::*;
     use crate::backend::Cpu;
 
+    /// Two runs.
+    const RUNS: usize = 2;
+
+    fn stack<'a>(values: &'a Vec<f64>, rows: usize, width: usize) -> Stack<'a, Cpu, f64> {
+        Stack::at(&Cpu::single(), values, 0, rows * width, [RUNS, rows, width])
+    }
+
+    fn stack_mut<'a>(values: &'a mut Vec<f64>, rows: usize, width: usize) -> StackMut<'a, Cpu, f64> {
+        StackMut::at(&Cpu::single(), values, 0, rows * width, [RUNS, rows, width])
+    }
+
     fn fuse(g: &[f64], p: &[f64], r: &[f64], width: usize) -> Vec<f64> {
-        let backend = Cpu::single();
         let (g, p, r, mut x) = (g.to_vec(), p.to_vec(), r.to_vec(), vec![0.0; p.len()]);
-        let n = p.len() / width;
-        let inputs = GateInputs {
-            g: Matrix::of(&backend, &g, g.len() / width, width),
-            p: Matrix::of(&backend, &p, n, width),
-            r: Matrix::of(&backend, &r, n, width),
-        };
-        gate(&backend, &inputs, MatrixMut::of(&backend, &mut x, n, width)).unwrap();
+        let rows = |values: &Vec<f64>| values.len() / width / RUNS;
+        let n = rows(&p);
+        let inputs = GateInputs { g: stack(&g, rows(&g), width), p: stack(&p, n, width), r: stack(&r, n, width) };
+        gate(&Cpu::single(), &inputs, stack_mut(&mut x, n, width)).unwrap();
         x
     }
 
     #[test]
     fn by_hand() {
         let third = (1f64 / 3.0 / (1.0 - 1.0 / 3.0)).ln();
-        let x = fuse(&[0.0, third], &[2.0, 3.0, 4.0, 6.0], &[0.0, 0.0, 2.0, 3.0], 2);
-        for (got, want) in x.iter().zip([1.0, 1.0, 3.0, 4.0]) {
+        let (p, r) = ([2.0, 3.0, 4.0, 6.0], [0.0, 0.0, 2.0, 3.0]);
+        let x = fuse(&[0.0, third, third, 0.0], &p, &r, 2);
+        for (got, want) in x.iter().zip([1.0, 1.0, 8.0 / 3.0, 4.5]) {
             assert!((got - want).abs() < 1e-14);
         }
     }
@@ -160,25 +166,23 @@ mod tests {
     fn gradients_by_central_differences_for_both_gates() {
         let backend = Cpu::single();
         let (n, width, h) = (3, 4, 1e-6);
-        let wave = |k: usize, f: f64| (0..k).map(|i| ((i + 1) as f64 * f).sin()).collect::<Vec<f64>>();
-        let (p, r, dx) = (wave(n * width, 0.7), wave(n * width, 1.3), wave(n * width, 2.1));
+        let wave = |rows: usize, f: f64| -> Vec<f64> {
+            (0..RUNS * rows * width).map(|i| ((i + 1) as f64 * f).sin()).collect()
+        };
+        let (p, r, dx) = (wave(n, 0.7), wave(n, 1.3), wave(n, 2.1));
         for gate_rows in [1, n] {
-            let g = wave(gate_rows * width, 0.9);
-            let (mut dg, mut dp, mut dr) = (vec![5.0; g.len()], vec![5.0; p.len()], vec![5.0; r.len()]);
-            let inputs = GateInputs {
-                g: Matrix::of(&backend, &g, gate_rows, width),
-                p: Matrix::of(&backend, &p, n, width),
-                r: Matrix::of(&backend, &r, n, width),
+            let g = wave(gate_rows, 0.9);
+            let (mut dg, mut dp, mut dr) = (vec![5.0; p.len()], vec![5.0; p.len()], vec![5.0; r.len()]);
+            let inputs = GateInputs { g: stack(&g, gate_rows, width), p: stack(&p, n, width), r: stack(&r, n, width) };
+            let [dg_stack, dp_stack, dr_stack] = [&mut dg, &mut dp, &mut dr].map(|values| stack_mut(values, n, width));
+            gate_gradient(&backend, &inputs, stack(&dx, n, width), Some(dg_stack), dp_stack, dr_stack).unwrap();
+            // A logit that all rows of a run share has the sum of their gradients.
+            let dg: Vec<f64> = if gate_rows == n {
+                dg
+            } else {
+                let of_run = |run: usize, d: usize| (0..n).map(|i| dg[(run * n + i) * width + d]).sum();
+                (0..RUNS * width).map(|i| of_run(i / width, i % width)).collect()
             };
-            gate_gradient(
-                &backend,
-                &inputs,
-                Matrix::of(&backend, &dx, n, width),
-                MatrixMut::of(&backend, &mut dg, gate_rows, width),
-                MatrixMut::of(&backend, &mut dp, n, width),
-                MatrixMut::of(&backend, &mut dr, n, width),
-            )
-            .unwrap();
             let loss = |g: &[f64], p: &[f64], r: &[f64]| -> f64 {
                 fuse(g, p, r, width).iter().zip(&dx).map(|(x, d)| x * d).sum()
             };
@@ -204,30 +208,22 @@ mod tests {
     #[test]
     fn joined_rows_split_again() {
         let backend = Cpu::single();
-        let (p, r) = (vec![1f32, 2.0, 3.0, 4.0], vec![5f32, 6.0]);
-        let mut joined = vec![0f32; 6];
-        let (pm, rm) = (Matrix::of(&backend, &p, 2, 2), Matrix::of(&backend, &r, 2, 1));
-        join_rows(&backend, pm, rm, MatrixMut::of(&backend, &mut joined, 2, 3)).unwrap();
+        let (p, r) = (vec![1.0, 2.0, 3.0, 4.0], vec![5.0, 6.0]);
+        let mut joined = vec![0.0; 6];
+        join_rows(&backend, stack(&p, 1, 2), stack(&r, 1, 1), stack_mut(&mut joined, 1, 3)).unwrap();
         assert_eq!(joined, [1.0, 2.0, 5.0, 3.0, 4.0, 6.0]);
         let (mut p2, mut r2) = (p.clone(), r.clone());
-        split_rows(
-            &backend,
-            Matrix::of(&backend, &joined, 2, 3),
-            true,
-            MatrixMut::of(&backend, &mut p2, 2, 2),
-            MatrixMut::of(&backend, &mut r2, 2, 1),
-        )
-        .unwrap();
+        let targets = (stack_mut(&mut p2, 1, 2), stack_mut(&mut r2, 1, 1));
+        split_rows(&backend, stack(&joined, 1, 3), true, targets.0, targets.1).unwrap();
         assert_eq!((p2, r2), (vec![2.0, 4.0, 6.0, 8.0], vec![10.0, 12.0]));
     }
 
     #[test]
     fn a_gate_of_another_width_is_refused() {
-        let backend = Cpu::single();
-        let (g, p, mut x) = (vec![0f32; 3], vec![0f32; 4], vec![0f32; 4]);
-        let operand = Matrix::of(&backend, &p, 2, 2);
-        let inputs = GateInputs { g: Matrix::of(&backend, &g, 1, 3), p: operand, r: operand };
-        let error = gate(&backend, &inputs, MatrixMut::of(&backend, &mut x, 2, 2)).unwrap_err();
-        assert!(error.to_string().contains("expected g [1, 2], found [1, 3]"), "{error}");
+        let (g, p, mut x) = (vec![0.0; 6], vec![0.0; 8], vec![0.0; 8]);
+        let operand = stack(&p, 2, 2);
+        let inputs = GateInputs { g: stack(&g, 1, 3), p: operand, r: operand };
+        let error = gate(&Cpu::single(), &inputs, stack_mut(&mut x, 2, 2)).unwrap_err();
+        assert!(error.to_string().contains("expected g [2, 1, 2], found [2, 1, 3]"), "{error}");
     }
 }

@@ -5,11 +5,11 @@
 use std::borrow::Cow;
 
 use super::{FusionInputs, FusionLayer, FusionShape, GatedFusion, Mixing};
-use crate::backend::{Activation, Cpu, Element, Matrix};
+use crate::backend::{Activation, Cpu, Element, Stack, StackMut};
 use crate::error::Result;
 use crate::ops::bias_activation::BiasActivation;
 use crate::ops::gate::{Gate, GateInputs};
-use crate::ops::gemm::{Extent, Gemm, Product};
+use crate::ops::gemm::{Gemm, Product};
 
 /// Pairs that pass the layers together: enough to fill the vector unit, few enough for the second-level cache.
 const BATCH: usize = 256;
@@ -75,8 +75,8 @@ impl Network<'_> {
         let m = x.len() / k;
         y.resize(m * n, 0.0);
         let weight = self.parameters(layer.weight, n * k);
-        self.cpu.gemm_raw(Product::Nt, Extent { m, n, k }, x, weight, false, y)?;
-        self.cpu.bias_activation_raw(n, y, self.parameters(layer.bias, n), relu, None)
+        self.cpu.gemm_raw(Product::Nt, one(m, k, x), one(n, k, weight), one_mut(m, n, y))?;
+        self.cpu.bias_activation_raw(one_mut(m, n, y), one(1, n, self.parameters(layer.bias, n)), relu, None)
     }
 
     /// The entities of one side, projected where the side is.
@@ -91,16 +91,17 @@ impl Network<'_> {
     /// Makes x of p and r, and tells the mean share of the partner.
     fn mix(&self, work: &mut Batch, n: usize, gate_mean: Option<&mut [f32]>) -> Result<()> {
         let [width, r_width] = self.shape.widths().map(|width| width as usize);
-        let matrix = |cols, view| Matrix { rows: n, cols, view };
-        let (p, r) = (matrix(width, work.p.as_slice()), matrix(r_width, work.r.as_slice()));
-        work.x.resize(n * self.shape.mixed_width() as usize, 0.0);
+        let (p, r) = (one(n, width, &work.p), one(n, r_width, &work.r));
+        let x_width = self.shape.mixed_width() as usize;
+        work.x.resize(n * x_width, 0.0);
+        let x = one_mut(n, x_width, &mut work.x);
         let zeros;
         let g = match self.shape.mixing() {
-            Mixing::Concatenation => return self.cpu.join_rows_raw(p, r, &mut work.x),
+            Mixing::Concatenation => return self.cpu.join_rows_raw(p, r, x),
             Mixing::StaticGate(first) => self.parameters(first, width),
             Mixing::InputGate(layer) => {
                 work.joined.resize(n * 2 * width, 0.0);
-                self.cpu.join_rows_raw(p, r, &mut work.joined)?;
+                self.cpu.join_rows_raw(p, r, one_mut(n, 2 * width, &mut work.joined))?;
                 self.linear(layer, &work.joined, false, &mut work.gate)?;
                 (self.round)(&mut work.gate);
                 &work.gate
@@ -110,8 +111,7 @@ impl Network<'_> {
                 &zeros
             }
         };
-        let inputs = GateInputs { g: Matrix { rows: g.len() / width, cols: width, view: g }, p, r };
-        self.cpu.gate_raw(&inputs, &mut work.x)?;
+        self.cpu.gate_raw(&GateInputs { g: one(g.len() / width, width, g), p, r }, x)?;
         (self.round)(&mut work.x);
         if let Some(mean) = gate_mean {
             let shares: Vec<f32> = g.chunks_exact(width).map(mean_share).collect();
@@ -133,6 +133,15 @@ impl Network<'_> {
         logits.copy_from_slice(&work.x);
         Ok(())
     }
+}
+
+/// A matrix of the one run that there is.
+fn one(rows: usize, cols: usize, view: &[f32]) -> Stack<'_, Cpu, f32> {
+    Stack { runs: 1, rows, cols, stride: rows * cols, view }
+}
+
+fn one_mut(rows: usize, cols: usize, view: &mut [f32]) -> StackMut<'_, Cpu, f32> {
+    StackMut { runs: 1, rows, cols, stride: rows * cols, view }
 }
 
 /// Mean of σ(g).

@@ -5,8 +5,9 @@ use ::gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::row_dots::RowDots;
-use super::{Extent, Gemm, Product};
-use crate::backend::{Cpu, Real};
+use super::row_dots_f64::RowDotsF64;
+use super::{Gemm, Product};
+use crate::backend::{Cpu, Real, Stack, StackMut};
 use crate::error::Result;
 
 /// Rows of C that one task computes.
@@ -14,31 +15,38 @@ const BLOCK_ROWS: usize = 16;
 /// Below this many multiply-adds a second thread costs more than it brings.
 const SERIAL_WORK: usize = 1 << 18;
 
-impl Gemm for Cpu {
-    fn gemm_raw<T: Real>(
+impl<T: Real> Gemm<T> for Cpu {
+    fn gemm_raw(
         &self,
         product: Product,
-        extent: Extent,
-        a: &[T],
-        b: &[T],
-        accumulate: bool,
-        c: &mut [T],
+        a: Stack<'_, Self, T>,
+        b: Stack<'_, Self, T>,
+        mut c: StackMut<'_, Self, T>,
     ) -> Result<()> {
-        let Extent { m, n, k } = extent;
-        assert!(a.len() == m * k && b.len() == k * n && c.len() == m * n, "the op's door checks shapes");
-        if k == 0 && !accumulate {
-            c.fill(T::ZERO);
+        for run in 0..c.runs {
+            self.product(product, [a.rows, c.cols, a.cols], a.matrix(run), b.matrix(run), c.matrix(run));
         }
+        Ok(())
+    }
+}
+
+impl Cpu {
+    /// One product, `[m, n, k]`.
+    fn product<T: Real>(&self, product: Product, [m, n, k]: [usize; 3], a: &[T], b: &[T], c: &mut [T]) {
         if m * n * k == 0 {
-            return Ok(());
+            c.fill(T::ZERO);
+            return;
         }
         let block = |(i, c): (usize, &mut [T])| {
+            let a = &a[i * BLOCK_ROWS * k..][..c.len() / n * k];
             if product == Product::Nt && T::NAME == "f32" {
-                let a = bytemuck::cast_slice(&a[i * BLOCK_ROWS * k..][..c.len() / n * k]);
-                let (b, c) = (bytemuck::cast_slice(b), bytemuck::cast_slice_mut(c));
-                self.isa.dispatch(RowDots { k, a, b, accumulate, c });
+                let (a, b, c) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(c));
+                self.isa.dispatch(RowDots { k, a, b, c });
+            } else if product == Product::Nt && T::NAME == "f64" {
+                let (a, b, c) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(c));
+                self.isa.dispatch(RowDotsF64 { k, a, b, c });
             } else {
-                rows(product, extent, i * BLOCK_ROWS, a, b, accumulate, c);
+                rows(product, [n, k], a, b, c);
             }
         };
         if self.threads > 1 && m > BLOCK_ROWS && m * n * k > SERIAL_WORK {
@@ -46,19 +54,15 @@ impl Gemm for Cpu {
         } else {
             c.chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
         }
-        Ok(())
     }
 }
 
-/// The rows of C from `first` on that `c` holds.
+/// The rows of C that `c` holds, of as many rows of A.
 #[allow(unsafe_code)]
-fn rows<T: Real>(product: Product, extent: Extent, first: usize, a: &[T], b: &[T], accumulate: bool, c: &mut [T]) {
-    let Extent { m, n, k } = extent;
+fn rows<T: Real>(product: Product, [n, k]: [usize; 2], a: &[T], b: &[T], c: &mut [T]) {
     let rows = c.len() / n;
-    let (a_row, a_col) = if product == Product::Tn { (1, m) } else { (k, 1) };
     let (b_row, b_col) = if product == Product::Nt { (1, k) } else { (n, 1) };
-    let a = &a[first * a_row..];
-    assert!(a.len() > (rows - 1) * a_row + (k - 1) * a_col && b.len() == k * n && c.len() == rows * n);
+    assert!(a.len() == rows * k && b.len() == k * n && c.len() == rows * n);
     // SAFETY: by the assertion above the last element that the strides reach lies in each slice, `c` is borrowed mutably
     // and overlaps neither operand, and `T` is f32 or f64, which the crate supports.
     unsafe {
@@ -69,10 +73,10 @@ fn rows<T: Real>(product: Product, extent: Extent, first: usize, a: &[T], b: &[T
             c.as_mut_ptr(),
             1,
             n as isize,
-            accumulate,
+            false,
             a.as_ptr(),
-            a_col as isize,
-            a_row as isize,
+            1,
+            k as isize,
             b.as_ptr(),
             b_col as isize,
             b_row as isize,

@@ -13,12 +13,11 @@ use pulp::{Simd, WithSimd};
 /// Rows of A and of B in one register tile.
 const TILE: usize = 4;
 
-/// The product of `a [m, k]` and `b [n, k]`, added to `c [m, n]` with `accumulate`; `k > 0`.
+/// The product `c [m, n]` of `a [m, k]` and `b [n, k]`; `k > 0`.
 pub(super) struct RowDots<'a> {
     pub k: usize,
     pub a: &'a [f32],
     pub b: &'a [f32],
-    pub accumulate: bool,
     pub c: &'a mut [f32],
 }
 
@@ -27,12 +26,12 @@ impl WithSimd for RowDots<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { k, a, b, accumulate, c } = self;
+        let Self { k, a, b, c } = self;
         let n = b.len() / k;
         // A panel of B stays in the first-level cache while all rows of A pass by.
         for (panel, b) in b.chunks(TILE * k).enumerate() {
             for (a, c) in a.chunks(TILE * k).zip(c.chunks_mut(TILE * n)) {
-                let at = Place { n, column: panel * TILE, accumulate };
+                let at = Place { n, column: panel * TILE };
                 match (a.len() / k, b.len() / k) {
                     (TILE, TILE) => tile::<S, TILE, TILE>(simd, k, a, b, c, at),
                     (TILE, _) => {
@@ -63,12 +62,11 @@ impl WithSimd for RowDots<'_> {
 struct Place {
     n: usize,
     column: usize,
-    accumulate: bool,
 }
 
 impl Place {
     fn right(self, columns: usize) -> Self {
-        Self { column: self.column + columns, ..self }
+        Self { column: self.column + columns, n: self.n }
     }
 }
 
@@ -96,9 +94,7 @@ fn tile<S: Simd, const M: usize, const N: usize>(simd: S, k: usize, a: &[f32], b
                 let (a, b) = (simd.partial_load_f32s(rows_a[i].1), simd.partial_load_f32s(rows_b[j].1));
                 sum = simd.mul_add_f32s(a, b, sum);
             }
-            let sum = simd.reduce_sum_f32s(sum);
-            let value = &mut c[i * at.n + at.column + j];
-            *value = if at.accumulate { *value + sum } else { sum };
+            c[i * at.n + at.column + j] = simd.reduce_sum_f32s(sum);
         }
     }
 }

@@ -4,7 +4,7 @@ mod cpu;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Matrix, MatrixMut, Memory, Real, expect_shape};
+use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
 use crate::error::Result;
 
 /// Which loss.
@@ -17,35 +17,41 @@ pub enum Loss {
 }
 
 /// The device side of [`pair_loss`].
-pub trait PairLoss: Memory {
+pub trait PairLoss<T: Real>: Memory {
     /// See [`pair_loss`]; shapes have been checked.
     ///
     /// # Errors
     /// What the device reports.
-    fn pair_loss_raw<T: Real>(
+    fn pair_loss_raw(
         &self,
         loss: Loss,
-        logits: Self::View<'_, T>,
-        labels: Self::View<'_, T>,
-        gradient: Self::ViewMut<'_, T>,
-    ) -> Result<(f64, usize)>;
+        logits: Stack<'_, Self, T>,
+        labels: Stack<'_, Self, T>,
+        gradient: StackMut<'_, Self, T>,
+        totals: StackMut<'_, Self, f64>,
+    ) -> Result<()>;
 }
 
-/// Sum of the loss over the known labels, and their number. Writes `∂(mean loss)/∂logits` to `gradient`.
-/// A label that is NaN is unknown: it adds nothing and its gradient is 0. All operands `[n, n_labels]`.
+/// Loss of each run: writes `∂(mean loss over the known labels)/∂logits` to `gradient`, and adds the sum of the loss over
+/// the known labels, and their number, to `totals [runs, 1, 2]`.
+///
+/// A label that is NaN is unknown: it adds nothing and its gradient is 0. The other operands are `[runs, n, n_labels]`. The
+/// sum of a call is taken in f64 in an order that depends on the shape only.
 ///
 /// # Errors
 /// When the shapes differ.
-pub fn pair_loss<B: PairLoss, T: Real>(
+pub fn pair_loss<B: PairLoss<T>, T: Real>(
     backend: &B,
     loss: Loss,
-    logits: Matrix<'_, B, T>,
-    labels: Matrix<'_, B, T>,
-    gradient: MatrixMut<'_, B, T>,
-) -> Result<(f64, usize)> {
+    logits: Stack<'_, B, T>,
+    labels: Stack<'_, B, T>,
+    gradient: StackMut<'_, B, T>,
+    totals: StackMut<'_, B, f64>,
+) -> Result<()> {
     expect_shape("pair_loss", "labels", logits.shape(), labels.shape())?;
     expect_shape("pair_loss", "gradient", logits.shape(), gradient.shape())?;
-    backend.pair_loss_raw(loss, logits.view, labels.view, gradient.view)
+    expect_shape("pair_loss", "totals", [logits.runs, 1, 2], totals.shape())?;
+    backend.pair_loss_raw(loss, logits, labels, gradient, totals)
 }
 
 #[cfg(test)]
@@ -53,19 +59,38 @@ mod tests {
     use super::*;
     use crate::backend::Cpu;
 
+    /// Sum, known labels and gradient of one run.
     fn run(loss: Loss, logits: &[f64], labels: &[f64]) -> (f64, usize, Vec<f64>) {
+        let (totals, g) = runs(loss, logits, labels, 1);
+        (totals[0], totals[1] as usize, g)
+    }
+
+    fn runs(loss: Loss, logits: &[f64], labels: &[f64], runs: usize) -> (Vec<f64>, Vec<f64>) {
         let backend = Cpu::single();
         let (z, y, mut g) = (logits.to_vec(), labels.to_vec(), vec![7.0; logits.len()]);
-        let n = z.len();
-        let (sum, known) = pair_loss(
-            &backend,
-            loss,
-            Matrix::of(&backend, &z, n, 1),
-            Matrix::of(&backend, &y, n, 1),
-            MatrixMut::of(&backend, &mut g, n, 1),
-        )
-        .unwrap();
-        (sum, known, g)
+        let (n, mut totals) = (z.len() / runs, vec![0.0; 2 * runs]);
+        let operand = |values| Stack::at(&backend, values, 0, n, [runs, n, 1]);
+        let gradient = StackMut::at(&backend, &mut g, 0, n, [runs, n, 1]);
+        let sums = StackMut::at(&backend, &mut totals, 0, 2, [runs, 1, 2]);
+        pair_loss(&backend, loss, operand(&z), operand(&y), gradient, sums).unwrap();
+        (totals, g)
+    }
+
+    #[test]
+    fn each_run_has_its_own_mean_and_total() {
+        let (totals, g) = runs(Loss::SquaredError, &[3.0, 1.0, 2.0, 0.0], &[1.0, f64::NAN, 1.0, 1.0], 2);
+        assert_eq!((totals, g), (vec![4.0, 1.0, 2.0, 2.0], vec![4.0, 0.0, 1.0, -1.0]));
+    }
+
+    #[test]
+    fn totals_are_added_to() {
+        let backend = Cpu::single();
+        let (z, y, mut g, mut totals) = (vec![3.0], vec![1.0], vec![0.0], vec![10.0, 5.0]);
+        let operand = |values| Stack::at(&backend, values, 0, 1, [1, 1, 1]);
+        let gradient = StackMut::at(&backend, &mut g, 0, 1, [1, 1, 1]);
+        let sums = StackMut::at(&backend, &mut totals, 0, 2, [1, 1, 2]);
+        pair_loss(&backend, Loss::SquaredError, operand(&z), operand(&y), gradient, sums).unwrap();
+        assert_eq!(totals, [14.0, 6.0]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::data::{EncoderIdentity, Side, Task};
 use crate::embed::Store;
 use crate::embed::store::{DigestOf, Dtype, Flags, Layout, NewRecord, StoreOptions, StoreWriter};
 use crate::error::Result;
-use crate::models::fusion::{Fusion, FusionNetwork, Mode, Projection, Workspace};
+use crate::models::fusion::{Fusion, FusionNetwork, Parameters, Projection, Workspace};
 use crate::ops::linear::Linear;
 use crate::ops::pair_score::PairScore;
 use crate::progress::Silent;
@@ -201,16 +201,16 @@ fn brute_force(model: &Model, targets: &Library, library: &Library, case: &Case)
         let mut scores = vec![0.0; n];
         for member in &model.members {
             let config = &member.network.config;
-            let mut work = Workspace::<Cpu, f64>::new(&cpu, config, n, false).unwrap();
+            let mut work = Workspace::<Cpu, f64>::new(&cpu, config, 1, n, false).unwrap();
             let (of_targets, of_entries) = match case.side {
                 Side::Rna => (&mut work.rna, &mut work.partner),
                 Side::Partner => (&mut work.partner, &mut work.rna),
             };
             of_targets.chunks_exact_mut(vector.len()).for_each(|row| row.copy_from_slice(&vector));
             of_entries.copy_from_slice(&vectors);
-            let parameters = wide(member.parameters.clone());
-            member.network.forward(&cpu, &parameters, &mut work, n, Mode::Inference).unwrap();
-            let logits = work.download_logits(&cpu, n, config.n_outputs).unwrap();
+            let parameters = Parameters::uploaded(&cpu, &wide(member.parameters.clone())).unwrap();
+            member.network.forward(&cpu, &parameters, &mut work, n, None).unwrap();
+            let logits = work.logits(&cpu, n, config.n_outputs);
             for (score, z) in scores.iter_mut().zip(logits.chunks_exact(config.n_outputs)) {
                 *score += score_of(z[label] * f64::from(member.label_scale)) / model.members.len() as f64;
             }

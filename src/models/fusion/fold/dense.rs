@@ -1,7 +1,7 @@
 //! Linear layers in f64, and how large they can make what passes through them.
 
 use super::super::layout::Linear;
-use crate::backend::{Cpu, Matrix, MatrixMut};
+use crate::backend::{Cpu, Matrix, MatrixMut, Stack, expect_shape};
 use crate::error::Result;
 use crate::ops::gemm::{Product, gemm};
 use crate::ops::pair_score::HeadLayer;
@@ -61,10 +61,11 @@ impl Dense {
     /// When `x` is not whole rows.
     pub fn apply(&self, x: &[f64], relu: bool) -> Result<Vec<f64>> {
         let (cpu, n) = (Cpu::single(), x.len() / self.d_in);
+        expect_shape("fold", "vectors", [n, self.d_in], [n, x.len().checked_div(n).unwrap_or(self.d_in)])?;
         let mut y = vec![0.0; n * self.d_out];
-        let of = |rows, cols, view| Matrix { rows, cols, view };
+        let of = |rows, cols, view| Stack::from(Matrix { rows, cols, view });
         let out = MatrixMut { rows: n, cols: self.d_out, view: y.as_mut_slice() };
-        gemm(&cpu, Product::Nt, of(n, self.d_in, x), of(self.d_out, self.d_in, &self.weight), false, out)?;
+        gemm(&cpu, Product::Nt, of(n, self.d_in, x), of(self.d_out, self.d_in, &self.weight), out.into())?;
         for row in y.chunks_exact_mut(self.d_out) {
             for (y, b) in row.iter_mut().zip(&self.bias) {
                 *y += b;
@@ -110,10 +111,10 @@ impl Dense {
         };
         let times = |a: &[f64], k: usize| -> Vec<f64> {
             let mut g = vec![0.0; rows * rows];
-            let of = |view| Matrix { rows, cols: k, view };
+            let of = |view| Stack::from(Matrix { rows, cols: k, view });
             let out = MatrixMut { rows, cols: rows, view: g.as_mut_slice() };
             // The matrices have these shapes by their making.
-            let product = gemm(&Cpu::all_threads(), Product::Nt, of(a), of(a), false, out);
+            let product = gemm(&Cpu::all_threads(), Product::Nt, of(a), of(a), out.into());
             product.map_or_else(|_| vec![f64::INFINITY; rows * rows], |()| g)
         };
         let mut g = times(w, cols);

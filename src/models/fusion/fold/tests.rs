@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{FusionConfig, FusionNetwork, Mode, Projection, Workspace};
+use super::super::{FusionConfig, FusionNetwork, Parameters, Projection, Workspace};
 use super::*;
 use crate::backend::Cpu;
 use crate::data::Task;
@@ -12,17 +12,18 @@ fn plain(network: &FusionNetwork, parameters: &[f32], a: &[f32], b: &[f32]) -> (
     let (cpu, config) = (Cpu::single(), &network.config);
     let n = a.len() / config.d_partner;
     let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-    let mut work = Workspace::<Cpu, f64>::new(&cpu, config, n, false).unwrap();
+    let mut work = Workspace::<Cpu, f64>::new(&cpu, config, 1, n, false).unwrap();
     work.partner.copy_from_slice(&wide(a));
     work.rna.copy_from_slice(&wide(b));
-    network.forward(&cpu, &wide(parameters), &mut work, n, Mode::Inference).unwrap();
-    let logits = work.download_logits(&cpu, n, config.n_outputs).unwrap();
-    let mut single = Workspace::<Cpu, f32>::new(&cpu, config, n, false).unwrap();
+    let uploaded = Parameters::uploaded(&cpu, &wide(parameters)).unwrap();
+    network.forward(&cpu, &uploaded, &mut work, n, None).unwrap();
+    let logits = work.logits(&cpu, n, config.n_outputs).to_vec();
+    let mut single = Workspace::<Cpu, f32>::new(&cpu, config, 1, n, false).unwrap();
     single.partner.copy_from_slice(a);
     single.rna.copy_from_slice(b);
-    let parameters = parameters.to_vec();
-    network.forward(&cpu, &parameters, &mut single, n, Mode::Inference).unwrap();
-    (logits, network.gate_share(&cpu, &parameters, &single, n).unwrap().map(|share| share.mean))
+    let uploaded = Parameters::uploaded(&cpu, parameters).unwrap();
+    network.forward(&cpu, &uploaded, &mut single, n, None).unwrap();
+    (logits, network.gate_share(&cpu, &uploaded, &single, n).unwrap().map(|share| share.mean))
 }
 
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
