@@ -26,7 +26,8 @@ macro_rules! ops_of_a_device {
     };
 }
 ops_of_a_device!(
-    /// The ops that trained networks run on: encoders of sequences and molecules, and the fusion network.
+    /// The ops that trained networks run on: encoders of sequences and molecules, and the fusion
+    /// network.
     Backend:
     attention::Attention,
     batch_norm::BatchNorm,
@@ -35,6 +36,7 @@ ops_of_a_device!(
     gin_aggregate::GinAggregate,
     layer_norm::LayerNorm,
     linear::Linear,
+    pair_score::PairScore,
     segment_mean::SegmentMean,
 );
 ops_of_a_device!(

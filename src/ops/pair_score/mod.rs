@@ -9,6 +9,9 @@
 //!
 //! The value of a pair is `Σ_m w_m·φ(z_m)` over the members, φ the identity or the logistic function.
 
+mod cpu;
+mod cuda;
+mod cuda_network;
 mod network;
 
 pub use network::{HeadLayer, Link, PairForm, PairMember, PairNetwork};
