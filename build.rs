@@ -107,10 +107,10 @@ impl Nvcc {
     }
 
     /// Compiles `kernel` unless `out` holds the result from the same text; returns what ptxas said of its registers.
-    fn compile(&self, kernel: &Kernel, header: &str, threads: usize, out: &Path) -> Result<String, String> {
+    fn compile(&self, kernel: &Kernel, headers: &str, threads: usize, out: &Path) -> Result<String, String> {
         let at = |extension: &str| out.join(&kernel.name).with_extension(extension);
         let (image, log, key) = (at("fatbin"), at("ptxas"), at("key"));
-        let wanted = format!("{} {FLAGS:?} {:?}\n{header}\n{}", self.version, self.targets, kernel.text);
+        let wanted = format!("{} {FLAGS:?} {:?}\n{headers}\n{}", self.version, self.targets, kernel.text);
         if fs::read_to_string(&key).is_ok_and(|made_of| made_of == wanted)
             && image.exists()
             && let Ok(log) = fs::read_to_string(&log)
@@ -148,6 +148,7 @@ fn required() -> bool {
 
 // ---- The kernels ----
 
+/// A kernel file, or a header of them.
 struct Kernel {
     /// `layer_norm` of `kernels/layer_norm.cu`.
     name: String,
@@ -159,11 +160,11 @@ fn package() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
 }
 
-/// Every `kernels/*.cu`, the longest first: they take longest to compile.
-fn kernels(folder: &Path) -> Vec<Kernel> {
+/// Every file of `folder` with this ending, the longest first: they take longest to compile.
+fn kernels(folder: &Path, ending: &str) -> Vec<Kernel> {
     let paths = fs::read_dir(folder).expect("kernels/ is readable").map(|entry| entry.expect("readable").path());
     let mut kernels: Vec<Kernel> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == ending))
         .map(|path| Kernel {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             text: fs::read_to_string(&path).expect("kernels are UTF-8"),
@@ -174,23 +175,28 @@ fn kernels(folder: &Path) -> Vec<Kernel> {
     kernels
 }
 
-/// Writes `OUT_DIR/kernels.rs`, the table of sources and images, and `OUT_DIR/ptxas.txt`, what ptxas said of each.
+/// Writes `OUT_DIR/kernels.rs`, the tables of headers, and of sources and images, and `OUT_DIR/ptxas.txt`, what ptxas said of each.
 // Paths become string literals of Rust.
 #[allow(clippy::unnecessary_debug_formatting)]
 fn embed_kernels(nvcc: Option<&Nvcc>) {
     let folder = package().join("kernels");
     println!("cargo::rerun-if-changed=kernels");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    let header = folder.join("rt.cuh");
-    let kernels = kernels(&folder);
+    let headers = kernels(&folder, "cuh");
+    let kernels = kernels(&folder, "cu");
+    let header_texts: String = headers.iter().map(|header| header.text.as_str()).collect();
     let compiled = match nvcc {
-        Some(nvcc) => compile_all(nvcc, &kernels, &fs::read_to_string(&header).expect("rt.cuh is UTF-8"), &out),
+        Some(nvcc) => compile_all(nvcc, &kernels, &header_texts, &out),
         None => vec![None; kernels.len()],
     };
 
     let architectures = nvcc.iter().flat_map(|nvcc| &nvcc.targets).flat_map(|(_, code)| *code).collect::<Vec<_>>();
-    let (mut table, mut said) = (format!("static HEADER: &str = include_str!({header:?});\n"), String::new());
-    let _ = writeln!(table, "static ARCHITECTURES: &[&str] = &{architectures:?};\nstatic KERNELS: &[Kernel] = &[");
+    let (mut table, mut said) = ("static HEADERS: &[(&str, &str)] = &[\n".to_owned(), String::new());
+    for Kernel { name, path, .. } in &headers {
+        let _ = writeln!(table, "    ({:?}, include_str!({path:?})),", format!("{name}.cuh"));
+    }
+    let _ = writeln!(table, "];\nstatic ARCHITECTURES: &[&str] = &{architectures:?};");
+    table += "static KERNELS: &[Kernel] = &[\n";
     for (Kernel { name, path, .. }, log) in kernels.iter().zip(&compiled) {
         let image = log
             .as_ref()
@@ -206,7 +212,7 @@ fn embed_kernels(nvcc: Option<&Nvcc>) {
 }
 
 /// The log of each kernel; `None` where nvcc refused it.
-fn compile_all(nvcc: &Nvcc, kernels: &[Kernel], header: &str, out: &Path) -> Vec<Option<String>> {
+fn compile_all(nvcc: &Nvcc, kernels: &[Kernel], headers: &str, out: &Path) -> Vec<Option<String>> {
     let jobs: usize = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
     let threads = jobs.div_ceil(kernels.len().max(1));
     let (queue, logs) = (Mutex::new(0..kernels.len()), Mutex::new(vec![None; kernels.len()]));
@@ -214,7 +220,7 @@ fn compile_all(nvcc: &Nvcc, kernels: &[Kernel], header: &str, out: &Path) -> Vec
         for _ in 0..jobs.min(kernels.len()) {
             scope.spawn(|| {
                 while let Some(i) = { queue.lock().expect("no job panics").next() } {
-                    match nvcc.compile(&kernels[i], header, threads, out) {
+                    match nvcc.compile(&kernels[i], headers, threads, out) {
                         Ok(log) => logs.lock().expect("no job panics")[i] = Some(log),
                         Err(said) => complain(&format!("nvcc refuses {}:\n{said}", kernels[i].path.display())),
                     }

@@ -1,4 +1,4 @@
-// The only header that a kernel includes. nvcc and NVRTC see thin wrappers over PTX; g++ sees the host shim, which runs
+// What a kernel sees of the machine. nvcc and NVRTC see thin wrappers over PTX; g++ sees the host shim, which runs
 // the same source on the CPU (tests only). No CUDA header is used, so NVRTC needs no include path.
 #pragma once
 
@@ -47,6 +47,12 @@ RT_DEV u32 rt_pack_f16(float low, float high) {
   asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
   return packed;
 }
+// The same of what is above 0; NaN stays NaN.
+RT_DEV u32 rt_pack_relu_f16(float low, float high) {
+  u32 packed;
+  asm("cvt.rn.relu.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
 RT_DEV u32 rt_float_bits(float f) { return __float_as_uint(f); }
 RT_DEV float rt_bits_float(u32 bits) { return __uint_as_float(bits); }
 
@@ -93,6 +99,17 @@ RT_DEV float rt_shuffle(float value, int lane) { return __shfl_sync(0xffffffffu,
 RT_DEV bool rt_any(bool condition) { return __any_sync(0xffffffffu, condition) != 0; }
 RT_DEV void rt_sync_warp() { __syncwarp(0xffffffffu); }
 
+// ---- Arithmetic ----
+
+// NaN where either is.
+RT_DEV float rt_max(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
+// Adds to a number that all threads see; returns what it was.
+RT_DEV u32 rt_atomic_add(u32* p, u32 more) { return atomicAdd(p, more); }
+
 // ---- Short functions of the special-function unit; relative error about 2^-22 ----
 
 RT_DEV float rt_exp2(float x) {
@@ -120,14 +137,18 @@ RT_DEV void rt_put(float* p, float f) { *p = f; }
 RT_DEV v128 rt_load16(const void* p) { return *reinterpret_cast<const v128*>(p); }
 RT_DEV void rt_store16(void* p, v128 v) { *reinterpret_cast<v128*>(p) = v; }
 
+// Halves of a register as f32.
+RT_DEV float rt_low_f32(u32 packed) { return rt_f32(f16{(u16)(packed & 0xffffu)}); }
+RT_DEV float rt_high_f32(u32 packed) { return rt_f32(f16{(u16)(packed >> 16)}); }
+
 // Eight neighbours of a row as f32; `p` is 16-byte aligned.
 RT_DEV void rt_load8(const f16* p, float (&v)[8]) {
   const v128 raw = rt_load16(p);
   const u32 words[4] = {raw.x, raw.y, raw.z, raw.w};
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    v[2 * i] = rt_f32(f16{(u16)(words[i] & 0xffffu)});
-    v[2 * i + 1] = rt_f32(f16{(u16)(words[i] >> 16)});
+    v[2 * i] = rt_low_f32(words[i]);
+    v[2 * i + 1] = rt_high_f32(words[i]);
   }
 }
 RT_DEV void rt_load8(const float* p, float (&v)[8]) {
@@ -150,6 +171,9 @@ RT_DEV void rt_store8(float* p, const float (&v)[8]) {
                                rt_float_bits(v[4 * i + 3])});
   }
 }
+
+// The logistic function, within 2^-21.
+RT_DEV float rt_logistic(float z) { return rt_reciprocal(1.f + rt_exp2(-1.44269504f * z)); }
 
 // Sum and maximum over a warp: the same order on every lane.
 RT_DEV float rt_warp_sum(float value) {

@@ -65,6 +65,14 @@ fn filters(file: &str) -> &'static [&'static str] {
         "gated_fusion" => &["gated_fusion f32", "gated_fusion f16"],
         "layer_norm" => &["layer_norm f32", "layer_norm f16"],
         "linear" => &["linear_store f32", "linear_store f16", "linear_rope f32", "linear_rope f16"],
+        "pair_score" => &[
+            "pair_score f32 signed L1",
+            "pair_score f32 ReLU",
+            "pair_score f32 gate",
+            "pair_score f16 signed L1",
+            "pair_score f16 ReLU",
+            "pair_score f16 gate",
+        ],
         "segment_mean" => &["segment_mean f32", "segment_mean f16"],
         _ => panic!("kernels/{file}.cu has a planted mistake and no cases that would find it"),
     }
@@ -79,7 +87,7 @@ fn plants() -> BTreeSet<(String, String)> {
             continue;
         }
         let file = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let source = fs::read_to_string(&path).unwrap();
+        let source = standin::with_header(&fs::read_to_string(&path).unwrap());
         let words = source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         plants.extend(words.filter(|word| word.starts_with("PLANT_")).map(|word| (file.clone(), word.to_owned())));
     }

@@ -25,6 +25,7 @@ template <class T> RT_DEV T max(T a, T b) { return a < b ? b : a; }
 RT_DEV float rt_f32(f16 h) { return rt_host::widen(h.bits); }
 RT_DEV f16 rt_f16(float f) { return f16{rt_host::narrow(f)}; }
 RT_DEV u32 rt_pack_f16(float low, float high) { return rt_host::narrow(low) | (u32)rt_host::narrow(high) << 16; }
+RT_DEV u32 rt_pack_relu_f16(float low, float high) { return rt_pack_f16(low < 0 ? 0 : low, high < 0 ? 0 : high); }
 RT_DEV u32 rt_float_bits(float f) { return rt_host::float_bits(f); }
 RT_DEV float rt_bits_float(u32 bits) { return rt_host::bits_float(bits); }
 
@@ -65,6 +66,11 @@ RT_DEV bool rt_any(bool condition) {
   return operands.result;
 }
 RT_DEV void rt_sync_warp() { rt_host::collective(rt_host::sync_warp, nullptr); }
+
+// ---- Arithmetic ----
+
+RT_DEV float rt_max(float a, float b) { return a != a || a > b ? a : b; }
+RT_DEV u32 rt_atomic_add(u32* p, u32 more) { return __atomic_fetch_add(p, more, __ATOMIC_RELAXED); }
 
 // ---- Short functions ----
 

@@ -28,7 +28,8 @@ macro_rules! ops_of_a_device {
     };
 }
 ops_of_a_device!(
-    /// The ops that trained networks run on: encoders of sequences and molecules, and the fusion network.
+    /// The ops that trained networks run on: encoders of sequences and molecules, the fusion network,
+    /// and screening.
     Backend:
     attention::Attention,
     batch_norm::BatchNorm,
@@ -37,6 +38,7 @@ ops_of_a_device!(
     gin_aggregate::GinAggregate,
     layer_norm::LayerNorm,
     linear::Linear,
+    pair_score::PairScore,
     segment_mean::SegmentMean,
 );
 ops_of_a_device!(

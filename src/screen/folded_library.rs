@@ -218,7 +218,8 @@ fn make<B: PairScore + Linear + Sync>(
 
 /// A folded row under the id of the first record that has it.
 fn push(writer: &mut StoreWriter, library: &Library, row: usize, vector: &[f32]) -> Result<()> {
-    let id = library.records_of(row).next().map_or_else(|| format!("row {row}"), |record| library.id(record).to_owned());
+    let id =
+        library.records_of(row).next().map_or_else(|| format!("row {row}"), |record| library.id(record).to_owned());
     // Rows of equal numbers stay rows of their own.
     let digest = *blake3::hash(&(row as u64).to_le_bytes()).as_bytes();
     let digest = digest.first_chunk().copied().unwrap_or_default();

@@ -40,13 +40,7 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn new(
-        backend: &'a B,
-        model: &'a Model,
-        label: usize,
-        entries: Side,
-        in_half: Option<bool>,
-    ) -> Result<Self> {
+    pub fn new(backend: &'a B, model: &'a Model, label: usize, entries: Side, in_half: Option<bool>) -> Result<Self> {
         let fold = |member: &crate::train::Trained| Fold::new(&member.network, &member.parameters, label, entries);
         let folds: Vec<Fold> = model.members.iter().map(fold).collect::<Result<_>>()?;
         let n = folds.len() as f32;
@@ -198,16 +192,23 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
     ///
     /// # Errors
     /// Never, for rows that are there.
-    pub fn exact(&self, entries: &[Features], chosen: &[usize], targets: &[Features], target: usize) -> Result<Vec<Hit>> {
+    pub fn exact(
+        &self,
+        entries: &[Features],
+        chosen: &[usize],
+        targets: &[Features],
+        target: usize,
+    ) -> Result<Vec<Hit>> {
         let found = self.folds.iter().zip(entries.iter().zip(targets));
         let found = found.map(|(fold, (entries, targets))| fold.pairs(entries, chosen, targets, target));
         let found: Vec<_> = found.collect::<Result<_>>()?;
         let n = found.len() as f64;
         let regression = self.model.config.task == Task::Regression;
         let hit = |i: usize| {
-            let logits = found.iter().zip(&self.model.members).map(|(found, member)| {
-                found.logits[i] * if regression { f64::from(member.label_scale) } else { 1.0 }
-            });
+            let logits = found
+                .iter()
+                .zip(&self.model.members)
+                .map(|(found, member)| found.logits[i] * if regression { f64::from(member.label_scale) } else { 1.0 });
             let logits: Vec<f64> = logits.collect();
             let logit = logits.iter().sum::<f64>() / n;
             let score_of = |z: f64| if regression { z } else { logistic(z) };

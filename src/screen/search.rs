@@ -79,9 +79,7 @@ impl Screening<'_> {
         let entries = if self.targets_side == Side::Rna { Side::Partner } else { Side::Rna };
         let in_half = self.folded.map(|(_, dtype)| dtype == Dtype::F16);
         let model = FoldedModel::new(backend, self.model, self.label, entries, in_half)?;
-        let keep = |(folder, dtype): (&Path, Dtype)| {
-            FoldedLibrary::open(folder, dtype, &model, self.library, progress)
-        };
+        let keep = |(folder, dtype): (&Path, Dtype)| FoldedLibrary::open(folder, dtype, &model, self.library, progress);
         let folded = self.folded.map(keep).transpose()?;
         let records: Vec<u32> = self.targets.records().collect();
         let across = self.targets_together(&model);

@@ -18,6 +18,7 @@ mod layer_norm;
 mod linear;
 mod molecules;
 mod numbers;
+mod pair_score;
 mod reference;
 mod rope;
 mod segment_mean;
@@ -69,6 +70,7 @@ fn of_type<B: Subject, A: Activation>(bench: &mut Bench<'_, B>) {
     gin_aggregate::check::<B, A>(bench);
     batch_norm::check::<B, A>(bench);
     gated_fusion::check::<B, A>(bench);
+    pair_score::check::<B, A>(bench);
     encoder::check::<B, A>(bench);
     molecules::check::<B, A>(bench);
     golden::check::<B, A>(bench);

@@ -234,7 +234,8 @@ impl Builder {
 
     fn compile(&self, source: &Path) -> PathBuf {
         let text = fs::read_to_string(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
-        let defines = self.defines.iter().filter(|define| mentions(&text, define));
+        let all = with_header(&text);
+        let defines = self.defines.iter().filter(|define| mentions(&all, define));
         let flags: Vec<String> =
             self.flags.iter().cloned().chain(defines.map(|define| format!("-D{define}"))).collect();
         let mut digest = blake3::Hasher::new();
@@ -275,6 +276,13 @@ fn flags() -> Vec<String> {
         flags.extend(["-mavx2", "-mfma", "-mf16c"].map(str::to_owned));
     }
     flags
+}
+
+/// A kernel file followed by the header that it shares with others, if it does.
+pub fn with_header(source: &str) -> String {
+    let shared = source.lines().find_map(|line| line.strip_prefix("#include \"")?.strip_suffix(".cuh\""));
+    let header = shared.map(|name| fs::read_to_string(root().join("kernels").join(format!("{name}.cuh"))));
+    format!("{source}\n{}", header.map_or(String::new(), |text| text.expect("a header that can be read")))
 }
 
 /// Whether a source looks at a macro (`NAME` or `NAME=value`): others need not be compiled again for it.

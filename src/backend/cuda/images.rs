@@ -132,11 +132,12 @@ pub fn compiled(name: &str, capability: (i32, i32)) -> Result<Vec<u8>> {
     let target = Target::of(capability, &nvrtc::architectures())
         .ok_or_else(|| refused(&format!("it knows no compute capability {}.{}", capability.0, capability.1)))?;
     let options = [format!("--gpu-architecture={}", target.0), "--std=c++17".to_owned()];
-    let key = kept::Key::new(name, &target.0, &[HEADER, kernel.source, &options.concat(), &format!("{version:?}")]);
+    let headers: String = HEADERS.iter().map(|(_, text)| *text).collect();
+    let key = kept::Key::new(name, &target.0, &[&headers, kernel.source, &options.concat(), &format!("{version:?}")]);
     if let Some(image) = key.read() {
         return Ok(image);
     }
-    let image = nvrtc::compile(kernel.name, kernel.source, HEADER, &options, target.is_machine_code())
+    let image = nvrtc::compile(kernel.name, kernel.source, HEADERS, &options, target.is_machine_code())
         .map_err(|reason| refused(&reason))?;
     key.write(&image);
     Ok(image)

@@ -78,6 +78,15 @@ impl Cuda {
         let start = slice.device_ptr(&self.0.stream).0;
         Ok(CudaBuffer { bytes: Some(slice), start, of: PhantomData })
     }
+
+    /// Writes zeros over `buffer`. What the caches held before is gone from them when it is larger than they are.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn clear<T: Element>(&self, buffer: &mut CudaBuffer<T>) -> Result<()> {
+        let Some(bytes) = &mut buffer.bytes else { return Ok(()) };
+        self.0.stream.memset_zeros(bytes).map_err(|error| self.fault("clearing memory", error))
+    }
 }
 
 impl Memory for Cuda {
@@ -93,9 +102,7 @@ impl Memory for Cuda {
 
     fn zeros<T: Element>(&self, len: usize) -> Result<CudaBuffer<T>> {
         let mut buffer = self.unset(len)?;
-        if let Some(bytes) = &mut buffer.bytes {
-            self.0.stream.memset_zeros(bytes).map_err(|error| self.fault("clearing memory", error))?;
-        }
+        self.clear(&mut buffer)?;
         Ok(buffer)
     }
 

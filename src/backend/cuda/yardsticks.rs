@@ -20,15 +20,6 @@ impl Cuda {
         self.0.stream.memcpy_dtod(from, to).map_err(|error| self.fault("copying within the device", error))
     }
 
-    /// Writes zeros over `buffer`: what the caches held before is gone from them when it is larger than they are.
-    ///
-    /// # Errors
-    /// What the driver reports.
-    pub fn clear<T: Element>(&self, buffer: &mut CudaBuffer<T>) -> Result<()> {
-        let Some(bytes) = &mut buffer.bytes else { return Ok(()) };
-        self.0.stream.memset_zeros(bytes).map_err(|error| self.fault("clearing memory", error))
-    }
-
     /// Notes the time when all that was asked for so far is done.
     ///
     /// # Errors

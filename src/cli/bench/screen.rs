@@ -3,9 +3,7 @@
 use biollmnet::backend::{Activation, Cpu, Matrix};
 use biollmnet::error::{Error, Result};
 use biollmnet::ops::linear::Precision;
-use biollmnet::ops::pair_score::{
-    Found, HeadLayer, Link, PairForm, PairMember, PairNetwork, PairOperands, PairScore, pair_score,
-};
+use biollmnet::ops::pair_score::{Found, HeadLayer, Link, PairForm, PairMember, PairNetwork, PairOperands, pair_score};
 use clap::{Args, ValueEnum};
 use half::f16;
 use rayon::prelude::*;
@@ -102,7 +100,11 @@ pub fn run(args: &ScreenArgs, context: &Context) -> Result<()> {
         report.seconds.len()
     ))?;
     let share = report.share_of_peak.map_or(String::new(), |share| format!(", {:.0} % of the peak", 100.0 * share));
-    print(format!("{:.1} GFLOP/s{share}; {:.4} % of the pairs survive", report.gflops, 100.0 * report.share_of_survivors))?;
+    print(format!(
+        "{:.1} GFLOP/s{share}; {:.4} % of the pairs survive",
+        report.gflops,
+        100.0 * report.share_of_survivors
+    ))?;
     report.ceilings.print()
 }
 
@@ -158,7 +160,11 @@ fn measure<B: Timed>(backend: &B, args: &ScreenArgs, opened: &Opened, network: &
         Some(entries) => entries == EntryType::F16,
         None => backend.prefers_half(network.form),
     };
-    if half { measure_in::<B, f16>(backend, args, opened, network) } else { measure_in::<B, f32>(backend, args, opened, network) }
+    if half {
+        measure_in::<B, f16>(backend, args, opened, network)
+    } else {
+        measure_in::<B, f32>(backend, args, opened, network)
+    }
 }
 
 fn measure_in<B: Timed, A: Activation>(
@@ -175,7 +181,8 @@ fn measure_in<B: Timed, A: Activation>(
         rows
     };
     // A first block that all survive, then whole ones.
-    let starts: Vec<usize> = std::iter::once(0).chain((first_block(n_targets, most)..n_entries).step_by(most)).collect();
+    let starts: Vec<usize> =
+        std::iter::once(0).chain((first_block(n_targets, most)..n_entries).step_by(most)).collect();
     let end_of = |i: usize| starts.get(i + 1).copied().unwrap_or(n_entries).min(n_entries);
     let blocks: Vec<(usize, Vec<A>)> = starts
         .iter()

@@ -12,7 +12,7 @@ impl Argument for FusionShape {}
 
 impl Cuda {
     /// The largest tile that fits into shared memory and leaves no multiprocessor without one.
-    fn tile(&self, n_pairs: usize, bytes: impl Fn(usize) -> usize) -> Result<usize> {
+    pub(in crate::ops) fn tile(&self, n_pairs: usize, bytes: impl Fn(usize) -> usize) -> Result<usize> {
         let info = self.info();
         let smallest = TILES[TILES.len() - 1];
         let serves = |tile: &usize| {

@@ -10,6 +10,8 @@
 //! The value of a pair is `Σ_m w_m·φ(z_m)` over the members, φ the identity or the logistic function.
 
 mod cpu;
+mod cuda;
+mod cuda_network;
 mod network;
 #[cfg(test)]
 mod tests;

@@ -139,12 +139,10 @@ fn stores_are_joined_end_to_end() {
     let of_row = |row: usize| both.records_of(row).map(|record| both.id(record)).collect::<Vec<_>>();
     // The second store has a vector of 'b' too, which nobody needs.
     assert_eq!((0..4).map(of_row).collect::<Vec<_>>(), [vec!["a", "c"], vec!["b"], vec!["d"], vec![]]);
-    assert_eq!(["a", "d", "b", "x"].map(|id| both.find(id).map(|record| both.id(record))), [
-        Some("a"),
-        Some("d"),
-        Some("b"),
-        None
-    ]);
+    assert_eq!(
+        ["a", "d", "b", "x"].map(|id| both.find(id).map(|record| both.id(record))),
+        [Some("a"), Some("d"), Some("b"), None]
+    );
     let entities = both.entities(&records);
     assert_eq!((entities.group, entities.length), (vec![0, 1, 0, 2], vec![10, 6, 10, 7]));
     let alone = Library::new(&[second]).unwrap();

@@ -148,7 +148,9 @@ impl Case {
         let median = all[0].get(all[0].len() / 2).map(|hit| hit.1 - 1e-9);
         let excluded: FxHashSet<(u32, u32)> = targets
             .records()
-            .flat_map(|target| library.records().filter(move |entry| (target + entry) % 5 == 3).map(move |e| (target, e)))
+            .flat_map(|target| {
+                library.records().filter(move |entry| (target + entry) % 5 == 3).map(move |e| (target, e))
+            })
             .collect();
         for (min_score, excluded) in [(None, FxHashSet::default()), (median, excluded)] {
             let label = model.config.label_names.len() - 1;
@@ -178,7 +180,10 @@ impl Case {
                 prop_assert_eq!(
                     hits.iter().map(|hit| library.id(hit.record)).collect::<Vec<_>>(),
                     wanted.iter().map(|(entry, _)| library.id(*entry)).collect::<Vec<_>>(),
-                    "{:?} {:?} {:?}", self, hits.first(), wanted.first()
+                    "{:?} {:?} {:?}",
+                    self,
+                    hits.first(),
+                    wanted.first()
                 );
                 for (hit, (_, score)) in hits.iter().zip(wanted) {
                     prop_assert!((hit.score - score).abs() <= 1e-12 * (1.0 + score.abs()));
@@ -224,8 +229,7 @@ fn brute_force(model: &Model, targets: &Library, library: &Library, case: &Case)
 
 fn any_case() -> impl Strategy<Value = Case> {
     let task = prop_oneof![Just(Task::Binary), Just(Task::Regression), Just(Task::MultiLabel)];
-    let fusion =
-        prop_oneof![Just(Fusion::Static), Just(Fusion::Input), Just(Fusion::Concat), Just(Fusion::Average)];
+    let fusion = prop_oneof![Just(Fusion::Static), Just(Fusion::Input), Just(Fusion::Concat), Just(Fusion::Average)];
     let projection =
         prop_oneof![Just(Projection::None), Just(Projection::OneSided), (1usize..20).prop_map(Projection::Both)];
     let head = proptest::collection::vec(1usize..20, 0..4);

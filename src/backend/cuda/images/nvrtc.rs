@@ -57,28 +57,30 @@ impl Drop for Program {
     }
 }
 
-/// Compiles one kernel file to machine code or to PTX (with its final zero). Needs [`version`].
+/// Compiles one kernel file, with the headers that it may include by name, to machine code or to PTX (with its final
+/// zero). Needs [`version`].
 ///
 /// # Errors
 /// What the compiler says.
 pub(super) fn compile(
     name: &str,
     source: &str,
-    header: &str,
+    headers: &[(&str, &str)],
     options: &[String],
     machine_code: bool,
 ) -> Result<Vec<u8>, String> {
     let c_string = |text: &str| CString::new(text).map_err(|e| e.to_string());
-    let (name, source, header) = (c_string(&format!("{name}.cu"))?, c_string(source)?, c_string(header)?);
+    let (name, source) = (c_string(&format!("{name}.cu"))?, c_string(source)?);
+    let names = headers.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>, _>>()?;
+    let texts = headers.iter().map(|(_, text)| c_string(text)).collect::<Result<Vec<_>, _>>()?;
     let mut program = Program(ptr::null_mut());
-    let (headers, header_names) = ([header.as_ptr()], [c"rt.cuh".as_ptr()]);
-    let (count, headers, header_names) = (headers.len() as c_int, headers.as_ptr(), header_names.as_ptr());
-    // SAFETY: every string ends with a zero and outlives the program, and there is one header.
-    unsafe {
-        sys::nvrtcCreateProgram(&raw mut program.0, source.as_ptr(), name.as_ptr(), count, headers, header_names)
-    }
-    .result()
-    .map_err(|e| e.to_string())?;
+    let places = |all: &[CString]| all.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
+    let (count, places_of_names, places_of_texts) = (headers.len() as c_int, places(&names), places(&texts));
+    let (names, texts) = (places_of_names.as_ptr(), places_of_texts.as_ptr());
+    // SAFETY: every string ends with a zero and outlives the program, and there are `count` names and texts.
+    unsafe { sys::nvrtcCreateProgram(&raw mut program.0, source.as_ptr(), name.as_ptr(), count, texts, names) }
+        .result()
+        .map_err(|e| e.to_string())?;
     // SAFETY: the program was created above and lives.
     unsafe { result::compile_program(program.0, options) }.map_err(|e| {
         // SAFETY: as above.

@@ -80,7 +80,7 @@ fn nvrtc_compiles_every_kernel() {
     for kernel in KERNELS {
         for target in ["sm_80", "sm_90a"] {
             let options = [format!("--gpu-architecture={target}"), "--std=c++17".to_owned()];
-            let image = nvrtc::compile(kernel.name, kernel.source, HEADER, &options, true).unwrap();
+            let image = nvrtc::compile(kernel.name, kernel.source, HEADERS, &options, true).unwrap();
             assert!(image.starts_with(b"\x7fELF"));
             let found = entries(&image);
             assert!(!found.is_empty());
@@ -97,10 +97,10 @@ fn nvrtc_says_what_is_wrong() {
         return;
     }
     let options = ["--gpu-architecture=sm_80".to_owned()];
-    let refusal = nvrtc::compile("wrong", "#include \"rt.cuh\"\nnonsense;", HEADER, &options, true).unwrap_err();
+    let refusal = nvrtc::compile("wrong", "#include \"rt.cuh\"\nnonsense;", HEADERS, &options, true).unwrap_err();
     assert!(refusal.contains("wrong.cu(2)"), "{refusal}");
-    assert!(nvrtc::compile("wrong", "", HEADER, &["--no-such-option".to_owned()], true).is_err());
-    assert!(nvrtc::compile("wrong", "a\0b", HEADER, &options, true).is_err());
+    assert!(nvrtc::compile("wrong", "", HEADERS, &["--no-such-option".to_owned()], true).is_err());
+    assert!(nvrtc::compile("wrong", "a\0b", HEADERS, &options, true).is_err());
 }
 
 #[test]

@@ -51,13 +51,7 @@ impl Fold {
     ///
     /// # Errors
     /// Never, for rows that are there.
-    pub fn pairs(
-        &self,
-        entries: &Features,
-        chosen: &[usize],
-        targets: &Features,
-        target: usize,
-    ) -> Result<PairLogits> {
+    pub fn pairs(&self, entries: &Features, chosen: &[usize], targets: &Features, target: usize) -> Result<PairLogits> {
         let b: Vec<&[f64]> = (0..targets.tables.len()).map(|table| targets.row(table, target)).collect();
         let mut shares = Vec::new();
         let logits = match self.form {

@@ -38,8 +38,7 @@ fn numbers(n: usize, seed: u64) -> Vec<f32> {
 fn any_config() -> impl Strategy<Value = FusionConfig> {
     let projection =
         prop_oneof![Just(Projection::None), Just(Projection::OneSided), (1usize..40).prop_map(Projection::Both)];
-    let fusion =
-        prop_oneof![Just(Fusion::Static), Just(Fusion::Input), Just(Fusion::Concat), Just(Fusion::Average)];
+    let fusion = prop_oneof![Just(Fusion::Static), Just(Fusion::Input), Just(Fusion::Concat), Just(Fusion::Average)];
     let head = proptest::collection::vec(1usize..20, 0..4);
     (projection, fusion, head, 1usize..30, 1usize..30, 1usize..3).prop_map(
         |(projection, fusion, head, d_partner, d_rna, n_outputs)| FusionConfig {
@@ -123,7 +122,8 @@ fn a_head_that_cannot_tell_gives_equal_scores() {
     let first = network.layout.tensors().find(|tensor| tensor.name == "head.0.bias").unwrap();
     parameters[first.range()].fill(-1e3);
     let fold = Fold::new(&network, &parameters, 0, Side::Rna).unwrap();
-    let (entries, targets) = (fold.features(0, &numbers(20 * 9, 1)).unwrap(), fold.features(1, &numbers(33, 2)).unwrap());
+    let (entries, targets) =
+        (fold.features(0, &numbers(20 * 9, 1)).unwrap(), fold.features(1, &numbers(33, 2)).unwrap());
     let found = fold.pairs(&entries, &(0..9).collect::<Vec<_>>(), &targets, 0).unwrap().logits;
     assert!(found.iter().all(|&z| z == f64::from(*parameters.last().unwrap())), "{found:?}");
 }
