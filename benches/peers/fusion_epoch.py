@@ -97,7 +97,7 @@ class Training:
         return graph, rows, loss
 
     def epoch(self) -> float:
-        """The mean loss of an epoch. A step's loss is read at once, as a loop that shows it does, except by the graph."""
+        """The mean loss of an epoch. A step's loss is read at once, as a loop that shows it does; not so by a graph."""
         n_pairs = len(self.data.labels)
         order = torch.randperm(n_pairs, device=self.device)
         total = torch.zeros((), device=self.device) if self.graph else 0.0

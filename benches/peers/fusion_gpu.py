@@ -1,5 +1,5 @@
-"""PyTorch peer of `biollmnet --device cuda bench fusion`: seconds per epoch of fusion training on a GPU, f32, by variant:
-eager, fused Adam, and CUDA graphs. The network and the data are those of fusion_epoch.py."""
+"""PyTorch peer of `biollmnet --device cuda bench fusion`: seconds per epoch of fusion training on a GPU in f32: eager,
+with the fused Adam, and by CUDA graphs. The network and the data are those of fusion_epoch.py."""
 
 import json
 

@@ -1,5 +1,5 @@
-"""The ceilings of a GPU by PyTorch: P*, a half-precision product of 8192 by 8192 by 8192 on random data, BW, a copy within
-the device (bytes read plus bytes written), and what its f32 lanes can do at its largest clock."""
+"""The ceilings of a GPU by PyTorch: P*, a half-precision product of 8192 by 8192 by 8192 on random data, BW, a copy
+within the device (bytes read plus bytes written), and what its f32 lanes can do at its largest clock."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ import gpu_timing
 
 
 def lane_gops(device: torch.device) -> float | None:
-    """Operations of the f32 lanes, 10^9 per second, one in each lane and cycle: multiprocessors * lanes * largest clock."""
+    """Operations of the f32 lanes, 10^9 per second, one a cycle in each: multiprocessors * lanes * largest clock."""
     if device.type != "cuda":
         return None
     about = torch.cuda.get_device_properties(device)

@@ -38,7 +38,7 @@ GOALS = [
     ("G10 alone", "share of sequences with the same bits alone as in a batch", 1.0, None),
 ]
 LOWER_IS_BETTER = {"G6 ms"}
-# Of a pair: a maximum and an addition for each element of the 64-1 head; the products of 512-64-1, two of a multiply-add.
+# Of a pair: a maximum and an addition for each element of the 64-1 head; the products of 512-64-1, each with its sum.
 LANE_OPERATIONS = 2 * 64
 HEAD_FLOP = 2 * (512 * 64 + 64)
 FOLDS = 10
@@ -136,8 +136,8 @@ def commands(args: argparse.Namespace, folder: pathlib.Path) -> dict[str, list[s
         return [*peer(script), "--config", name, *shape, "--variants", args.variants, *more, *peer_quick]
 
     def screen(head: str, partners: str, targets: str) -> list[str]:
-        sizes = ["--partners", "100", "--targets", "3"] if args.small else ["--partners", partners, "--targets", targets]
-        return [*own, "screen", "--head", head, *sizes]
+        partners, targets = ("100", "3") if args.small else (partners, targets)
+        return [*own, "screen", "--head", head, "--partners", partners, "--targets", targets]
 
     epochs = ["--warmup", "0", "--runs", "1", "--pairs", "40"] if args.small else ["--warmup", "1", "--runs", "5"]
     fusion = [*own, "fusion", "--runs-together", str(FOLDS), *epochs]

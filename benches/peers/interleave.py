@@ -4,9 +4,9 @@
     python interleave.py --a 'COMMAND' --b 'COMMAND' --key seconds_per_epoch
 
 Each command prints JSON with the numbers named by --key as the last line or as the whole of its standard output; a dot
-leads into an object, and KEY=OTHER names a number that `b` calls OTHER. `times_faster` says how many times `b` is faster:
-a ÷ b, or b ÷ a of a rate (a key of `b` that ends in per_second). Alternating lets slow changes of the machine (clock, heat,
-neighbours) meet both alike.
+leads into an object, and KEY=OTHER names a number that `b` calls OTHER. `times_faster` says how many times `b` is
+faster: a ÷ b, or b ÷ a of a rate (a key of `b` that ends in per_second). Alternating lets slow changes of the machine
+(clock, heat, neighbours) meet both alike.
 """
 
 import argparse

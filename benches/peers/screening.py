@@ -1,4 +1,4 @@
-"""PyTorch peer of `biollmnet bench screen`: targets x partners scored by a gated-fusion network, the best k of each kept.
+"""PyTorch peer of `biollmnet bench screen`: each target with each partner, and the best k partners of each target.
 
 Both sides are projected once per entity before the clock starts (RNA 1280 -> 1024 with ReLU, the partner as it is).
 Timed is what is left for each pair, in batches of partners, with a running top-k of each target, by several forms:
@@ -66,13 +66,13 @@ class Network:
         return total
 
 
-def screen(scores: Scores, args: argparse.Namespace, device: torch.device, kind: torch.dtype, batch: int) -> torch.Tensor:
-    """The best scores and their partners, [targets, k]: batch after batch, the best so far beside each."""
-    best = torch.full((args.targets, args.top_k), -torch.inf, device=device, dtype=kind)
+def screen(scores: Scores, args: argparse.Namespace, device: torch.device, batch: int) -> torch.Tensor:
+    """The partners of the best scores, [targets, k]: batch after batch, the best so far beside each."""
+    best = torch.full((args.targets, args.top_k), -torch.inf, device=device)
     found = torch.zeros((args.targets, args.top_k), device=device, dtype=torch.int64)
     for start in range(0, args.partners, batch):
         end = min(start + batch, args.partners)
-        new = scores(start, end)
+        new = scores(start, end).float()
         top, at = new.topk(min(args.top_k, end - start), dim=1)
         best, kept = torch.cat([best, top], dim=1).topk(args.top_k, dim=1)
         found = torch.cat([found, at + start], dim=1).gather(1, kept)
@@ -121,10 +121,11 @@ def main() -> None:
                 scores = getattr(network, form)
                 if variant == "compile":
                     scores = torch.compile(scores, dynamic=True)
+                    gpu_timing.tried(lambda: scores(0, min(args.batch)), failed, f"{form} compile")  # noqa: B023
                 for batch in args.batch:
 
                     def rate() -> float:
-                        work = lambda: screen(scores, args, device, kind, batch)  # noqa: B023, E731
+                        work = lambda: screen(scores, args, device, batch)  # noqa: B023, E731
                         seconds = gpu_timing.samples(work, device, args.warmup, args.runs)
                         return args.targets * args.partners / statistics.median(seconds)
 
