@@ -31,7 +31,7 @@ def encoder(script: str, config: str, precision: str) -> tuple[str, str, list[st
 def screen(head: str, targets: int) -> tuple[str, str, list[str]]:
     """Our screen beside the peer's in the form of the published network, and in the best of its forms. The peer's rate
     does not depend on the number of batches, so it gets fewer partners."""
-    peer = f"screening.py --head {head} --partners 32768 --targets {targets} --batch 2048,8192 --warmup 0 --runs 1"
+    peer = f"screening.py --head {head} --partners 16384 --targets {targets} --batch 2048,8192 --warmup 1 --runs 1"
     keys = ["best.authors=pairs_per_second", "pairs_per_second"]
     return peer, f"bench screen --head {head} --partners 1000000 --targets {targets}", keys
 
