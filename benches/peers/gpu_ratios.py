@@ -135,9 +135,10 @@ def commands(args: argparse.Namespace, folder: pathlib.Path) -> dict[str, list[s
         shape = ["--shape", uniform, *lengths, "--repeat", peer_repeat, "--max-tokens", budgets]
         return [*peer(script), "--config", name, *shape, "--variants", args.variants, *more, *peer_quick]
 
-    def screen(head: str, partners: str, targets: str) -> list[str]:
+    def screen(head: str, partners: str, targets: str, entries: str) -> list[str]:
         partners, targets = ("100", "3") if args.small else (partners, targets)
-        return [*own, "screen", "--head", head, "--partners", partners, "--targets", targets]
+        sizes = ["--partners", partners, "--targets", targets, "--entries", entries, "--resident"]
+        return [*own, "screen", "--head", head, *sizes, *quick]
 
     epochs = ["--warmup", "0", "--runs", "1", "--pairs", "40"] if args.small else ["--warmup", "1", "--runs", "5"]
     fusion = [*own, "fusion", "--runs-together", str(FOLDS), *epochs]
@@ -150,8 +151,8 @@ def commands(args: argparse.Namespace, folder: pathlib.Path) -> dict[str, list[s
         "attention by PyTorch": [*peer("attention_gpu.py"), *lengths, *tokens],
         "RiNALMo": encoder(rinalmo),
         "RiNALMo by multimolecule": peer_encoder("rinalmo_gpu.py", rinalmo),
-        "screening 64-1": screen("64", "1000000", "256"),
-        "screening 512-64-1": screen("512,64", "262144", "64"),
+        "screening 64-1": screen("64", "1000000", "256", "f32"),
+        "screening 512-64-1": screen("512,64", "262144", "64", "f16"),
         "training": fusion,
         "training by PyTorch": [*peer("fusion_gpu.py"), "--variants", "eager,fused,graphs", *epochs],
         "fidelity": [*own, "encoder", "--encoder", str(folder / esm2), *lengths, "--fidelity"],
