@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and measures biollmnet on a CUDA device within eight minutes, and writes JSON and a table:
+# Checks and measures biollmnet on a CUDA device within ten minutes, and writes JSON and a table:
 # what is there, the self-test, the benches, and the peers in PyTorch beside the goals.
 #
 #     scripts/gpu-check.sh [--binary PATH] [--out DIR] [--python PATH] [--small]
@@ -40,7 +40,7 @@ report=$out/report.md
 rm -f "$out"/*.json "$out"/*.log "$report"
 
 began=$SECONDS
-ends=$((began + 470)) # of the eight minutes, some are for starting and writing
+ends=$((began + 560)) # of the ten minutes, some are for starting and writing
 table=
 
 # step NAME SECONDS COMMAND…: runs it with its words in NAME.log and its output in NAME.out, within the time.

@@ -1,5 +1,5 @@
-"""The two ceilings of a GPU by PyTorch: P*, a half-precision product of 8192 by 8192 by 8192 on random data, and BW, a
-copy within the device (bytes read plus bytes written)."""
+"""The ceilings of a GPU by PyTorch: P*, a half-precision product of 8192 by 8192 by 8192 on random data, BW, a copy
+within the device (bytes read plus bytes written), and what its f32 lanes can do at its largest clock."""
 
 import argparse
 import json
@@ -8,6 +8,16 @@ import statistics
 import torch
 
 import gpu_timing
+
+
+def lane_gops(device: torch.device) -> float | None:
+    """Operations of the f32 lanes, 10^9 per second, one a cycle in each: multiprocessors * lanes * largest clock."""
+    if device.type != "cuda":
+        return None
+    about = torch.cuda.get_device_properties(device)
+    lanes = 64 if (about.major, about.minor) in {(7, 0), (7, 2), (7, 5), (8, 0)} else 128
+    kilohertz = getattr(about, "clock_rate", None)  # PyTorch of 2025 and newer
+    return about.multi_processor_count * lanes * kilohertz / 1e6 if kilohertz else None
 
 
 def main() -> None:
@@ -30,6 +40,7 @@ def main() -> None:
         **gpu_timing.about(device),
         "product_seconds": product,
         "peak_gflops": 2.0 * args.side**3 / statistics.median(product) / 1e9,
+        "f32_lane_gops": lane_gops(device),
         "copy_seconds": copy,
         "copy_gb_per_second": 2.0 * source.numel() / statistics.median(copy) / 1e9,
     }

@@ -31,10 +31,17 @@ GOALS = [
     ("G5 128", "attention at 128 tokens ÷ the best of PyTorch", 1.0, 2.0),
     ("G6", "one protein of 300 residues, times faster than transformers eager", 8.0, None),
     ("G6 ms", "the same in milliseconds (must: none)", None, 0.7),
+    ("G7", "screening, head 64-1, share of the f32 lanes at their largest clock", 0.65, 0.85),
+    ("G8", "screening, head 512-64-1, share of P*", 0.60, 0.80),
+    ("G9", "training, 10 folds ÷ PyTorch eager", 50.0, 150.0),
     ("G10 cosine", "smallest cosine of a pooled vector with f32", 0.9999, None),
     ("G10 alone", "share of sequences with the same bits alone as in a batch", 1.0, None),
 ]
 LOWER_IS_BETTER = {"G6 ms"}
+# Of a pair: a maximum and an addition for each element of the 64-1 head; the products of 512-64-1, each with its sum.
+LANE_OPERATIONS = 2 * 64
+HEAD_FLOP = 2 * (512 * 64 + 64)
+FOLDS = 10
 
 
 class Steps:
@@ -128,6 +135,13 @@ def commands(args: argparse.Namespace, folder: pathlib.Path) -> dict[str, list[s
         shape = ["--shape", uniform, *lengths, "--repeat", peer_repeat, "--max-tokens", budgets]
         return [*peer(script), "--config", name, *shape, "--variants", args.variants, *more, *peer_quick]
 
+    def screen(head: str, partners: str, targets: str, entries: str) -> list[str]:
+        partners, targets = ("100", "3") if args.small else (partners, targets)
+        sizes = ["--partners", partners, "--targets", targets, "--entries", entries, "--resident"]
+        return [*own, "screen", "--head", head, *sizes, *quick]
+
+    epochs = ["--warmup", "0", "--runs", "1", "--pairs", "40"] if args.small else ["--warmup", "1", "--runs", "5"]
+    fusion = [*own, "fusion", "--runs-together", str(FOLDS), *epochs]
     gemm = ["--side", "64", "--copy-mib", "1"] if args.small else []
     return {
         "ceilings by PyTorch": [*peer("gemm_gpu.py"), *gemm],
@@ -137,6 +151,10 @@ def commands(args: argparse.Namespace, folder: pathlib.Path) -> dict[str, list[s
         "attention by PyTorch": [*peer("attention_gpu.py"), *lengths, *tokens],
         "RiNALMo": encoder(rinalmo),
         "RiNALMo by multimolecule": peer_encoder("rinalmo_gpu.py", rinalmo),
+        "screening 64-1": screen("64", "1000000", "256", "f32"),
+        "screening 512-64-1": screen("512,64", "262144", "64", "f16"),
+        "training": fusion,
+        "training by PyTorch": [*peer("fusion_gpu.py"), "--variants", "eager,fused,graphs", *epochs],
         "fidelity": [*own, "encoder", "--encoder", str(folder / esm2), *lengths, "--fidelity"],
     }
 
@@ -157,6 +175,9 @@ def figures(steps: Steps) -> dict[str, float | None]:
     latency = steps.median(esm2, "latency", "milliseconds")
     eager = steps.median(theirs, "variants", "eager", "latency_ms")
     alone = steps.median("fidelity", "same_alone")
+    lanes = steps.median("ceilings by PyTorch", "f32_lane_gops")
+    pairs = {head: steps.median(f"screening {head}", "pairs_per_second") for head in ("64-1", "512-64-1")}
+    epoch = steps.median("training by PyTorch", "variants", "eager", "seconds_per_epoch_and_run")
     return {
         "G1": over(steps.median(esm2, "pipe", "gflops"), peak),
         "G2 mixed": over(rate[esm2], steps.median(theirs, "best", "mixed")),
@@ -169,6 +190,9 @@ def figures(steps: Steps) -> dict[str, float | None]:
         "G5 128": attention["uniform 128"],
         "G6": over(eager, latency),
         "G6 ms": latency,
+        "G7": share(pairs["64-1"], LANE_OPERATIONS, lanes),
+        "G8": share(pairs["512-64-1"], HEAD_FLOP, peak),
+        "G9": over(epoch, steps.median("training", "seconds_per_epoch_and_run")),
         "G10 cosine": steps.median("fidelity", "mean", "min"),
         "G10 alone": over(alone, steps.median("fidelity", "sequences")),
     }
@@ -181,6 +205,11 @@ def inner_names(steps: Steps, name: str) -> list[str]:
 
 def over(a: float | None, b: float | None) -> float | None:
     return a / b if a is not None and b else None
+
+
+def share(rate: float | None, operations: float, giga_per_second: float | None) -> float | None:
+    """Of `giga_per_second`·10⁹ operations, by `rate` things a second of so many each."""
+    return over(None if rate is None else rate * operations / 1e9, giga_per_second)
 
 
 def verdict(name: str, value: float | None, must: float | None, stretch: float | None) -> str:

@@ -19,8 +19,8 @@ SAMPLE = 0.02
 MOST = 20_000
 
 
-def add_device(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    p.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
+def add_device(p: argparse.ArgumentParser, default: str = "cuda") -> argparse.ArgumentParser:
+    p.add_argument("--device", default=default, help="cuda, cuda:N, or cpu")
     return p
 
 

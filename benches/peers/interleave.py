@@ -4,8 +4,9 @@
     python interleave.py --a 'COMMAND' --b 'COMMAND' --key seconds_per_epoch
 
 Each command prints JSON with the numbers named by --key as the last line or as the whole of its standard output; a dot
-leads into an object. `a_over_b` says how many times `b` is faster. Alternating lets slow changes of the machine (clock,
-heat, neighbours) meet both alike.
+leads into an object, and KEY=OTHER names a number that `b` calls OTHER. `times_faster` says how many times `b` is
+faster: a ÷ b, or b ÷ a of a rate (a key of `b` that ends in per_second). Alternating lets slow changes of the machine
+(clock, heat, neighbours) meet both alike.
 """
 
 import argparse
@@ -27,9 +28,25 @@ def encoder(script: str, config: str, precision: str) -> tuple[str, str, list[st
     return peer, own, SHAPES
 
 
+def screen(head: str, targets: int) -> tuple[str, str, list[str]]:
+    """Our screen beside the peer's in the form of the published network, and in the best of its forms. The peer's rate
+    does not depend on the number of batches, so it gets fewer partners."""
+    peer = f"screening.py --head {head} --partners 16384 --targets {targets} --batch 2048,8192 --warmup 1 --runs 1"
+    keys = ["best.authors=pairs_per_second", "pairs_per_second"]
+    return peer, f"bench screen --head {head} --partners 1000000 --targets {targets}", keys
+
+
+FOLDS = 10
 # By name: the peer's script with its flags, our command, and the numbers to compare.
 WORKS = {
     "fusion": ("fusion_epoch.py", "bench fusion", ["seconds_per_epoch"]),
+    "fusion-folds": (
+        f"fusion_epoch.py --folds {FOLDS} --warmup 1 --runs 2",
+        f"bench fusion --runs-together {FOLDS}",
+        ["seconds_per_epoch_and_run"],
+    ),
+    "screen-512-64-1": screen("512,64", 1),
+    "screen-64-1": screen("64", 27),
     "esm2-650m": encoder("esm2_encoder.py", "esm2-650m", "f32"),
     "esm2-650m-int8": encoder("esm2_encoder.py", "esm2-650m", "int8"),
     "esm2-8m": encoder("esm2_encoder.py", "esm2-8m", "f32"),
@@ -37,6 +54,16 @@ WORKS = {
     "rinalmo-giga-int8": encoder("rinalmo_encoder.py", "rinalmo-giga", "int8"),
     "rinalmo-micro": encoder("rinalmo_encoder.py", "rinalmo-micro", "f32"),
 }
+
+
+def sides_of(key: str) -> tuple[str, str]:
+    """The key of `a` and that of `b`."""
+    a, _, b = key.partition("=")
+    return a, b or a
+
+
+def times_faster(key: str, a: float, b: float) -> float:
+    return b / a if sides_of(key)[1].endswith("per_second") else a / b
 
 
 def measure(command: str, keys: list[str]) -> list[float]:
@@ -89,7 +116,7 @@ def main() -> None:
     runs: dict[str, list[list[float]]] = {side: [] for side in sides}
     for run in range(args.runs):
         for side, command in sides.items():
-            runs[side].append(measure(command, args.key))
+            runs[side].append(measure(command, [sides_of(key)[side == "b"] for key in args.key]))
         shown = ", ".join(f"{side} {' '.join(f'{x:.4g}' for x in runs[side][-1])}" for side in sides)
         print(f"run {run + 1}/{args.runs}: {shown}", file=sys.stderr)
     result = {"commands": sides, "numbers": {}}
@@ -99,7 +126,7 @@ def main() -> None:
         result["numbers"][key] = {
             "a": {"median": medians["a"], "runs": values["a"]},
             "b": {"median": medians["b"], "runs": values["b"]},
-            "a_over_b": medians["a"] / medians["b"],
+            "times_faster": times_faster(key, medians["a"], medians["b"]),
         }
     print(json.dumps(result, indent=2))
 

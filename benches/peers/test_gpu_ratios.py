@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import sys
 import unittest
 
@@ -33,6 +34,12 @@ class Ratios(unittest.TestCase):
         ]
         work.results["attention by PyTorch"] = [{"lengths": {"uniform 512": {"best_seconds": 6.0}}}]
         work.results["fidelity"] = [{"mean": {"min": 0.99995}, "same_alone": 48, "sequences": 48}]
+        work.results["ceilings by PyTorch"] = [{"f32_lane_gops": 32_000.0}]
+        work.results["screening 64-1"] = [{"pairs_per_second": rate} for rate in (1e9, 200e9, 125e9)]
+        work.results["screening 512-64-1"] = [{"pairs_per_second": 1e8}]
+        work.results["training"] = [{"seconds_per_epoch_and_run": 0.002}]
+        variants = {"eager": {"seconds_per_epoch_and_run": 0.5}, "fused": {"seconds_per_epoch_and_run": 0.25}}
+        work.results["training by PyTorch"] = [{"variants": variants}]
         found = gpu_ratios.figures(work)
         expected = {
             "G1": 0.5,
@@ -44,10 +51,16 @@ class Ratios(unittest.TestCase):
             "G5 128": None,
             "G6": 10.0,
             "G6 ms": 2.0,
+            "G7": 0.5,  # 125e9 pairs of 128 operations are 16e12 of 32e12
+            "G8": 0.65664,  # 1e8 pairs of 65 664 operations are 6.5664e12 of 10e12
+            "G9": 250.0,
             "G10 cosine": 0.99995,
             "G10 alone": 1.0,
         }
-        self.assertEqual(found, expected)
+        self.assertEqual(list(found), list(expected))
+        for name, value in expected.items():
+            # One rounding of each of at most three operations.
+            self.assertTrue(found[name] is value or math.isclose(found[name], value, rel_tol=1e-15), name)
         self.assertEqual([goal[0] for goal in gpu_ratios.GOALS], list(expected))
         table = gpu_ratios.markdown(found)
         self.assertIn("| 0.99995 | 0.9999 | – | reached |", table)
@@ -58,6 +71,13 @@ class Ratios(unittest.TestCase):
         work.results["ESM-2"] = [{"ceilings": {"peak": None}, "shapes": {}, "pipe": {"gflops": 300.0}}]
         work.results["ceilings by PyTorch"] = [{"peak_gflops": 600.0}]
         self.assertEqual(gpu_ratios.figures(work)["G1"], 0.5)
+
+    def test_without_a_ceiling_or_a_figure_a_share_is_not_measured(self):
+        work = steps()
+        work.results["screening 64-1"] = [{"pairs_per_second": 1e9}]
+        work.results["ceilings by PyTorch"] = [{"f32_lane_gops": None, "peak_gflops": 1000.0}]
+        found = gpu_ratios.figures(work)
+        self.assertEqual([found[name] for name in ("G7", "G8", "G9")], [None, None, None])
 
     def test_verdicts(self):
         verdict = gpu_ratios.verdict
