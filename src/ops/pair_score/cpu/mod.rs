@@ -67,6 +67,7 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// The row of `target` in `table`.
+    #[inline(always)]
     fn row(self, table: usize, target: usize, width: usize) -> &'a [f32] {
         &self.rows[(table * self.n + target) * width..][..width]
     }
@@ -83,6 +84,7 @@ struct Panel<'a> {
 
 impl<'a> Panel<'a> {
     /// One table, `[width, columns]`.
+    #[inline(always)]
     fn table(self, table: usize, width: usize) -> &'a [f32] {
         let len = width * self.columns;
         &self.tables[table * len..(table + 1) * len]
