@@ -19,10 +19,12 @@ const fn most_targets(registers: usize) -> usize {
 /// All targets, their operands negated, in tiles `[member][tile][width][targets]`.
 pub(super) struct Packed {
     tiles: Tiles,
-    n_targets: usize,
+    pub n_targets: usize,
     rows: Vec<f32>,
+    /// The rows one after the other, negated.
+    pub negated: Vec<f32>,
     /// `[n_members, n_targets]`; NaN where a row holds one, because a maximum may lose it.
-    offsets: Vec<f32>,
+    pub offsets: Vec<f32>,
 }
 
 impl Packed {
@@ -51,7 +53,7 @@ impl Packed {
                 turn(simd, tile, tile.n, &mut rows[first..first + tile.n * width]);
             }
         }
-        Self { tiles, n_targets: targets.n, rows, offsets }
+        Self { tiles, n_targets: targets.n, rows, negated, offsets }
     }
 
     /// A panel of entries with all targets.
@@ -156,7 +158,7 @@ fn sums<S: Simd, const T: usize, const N: usize>(
 
 /// NaN in each lane of a panel that holds one, else 0.
 #[inline(always)]
-fn lanes_of_nan<S: Simd, const N: usize>(simd: S, entries: &[[S::f32s; N]]) -> [S::f32s; N] {
+pub(super) fn lanes_of_nan<S: Simd, const N: usize>(simd: S, entries: &[[S::f32s; N]]) -> [S::f32s; N] {
     let zero = simd.splat_f32s(0.0);
     let mut numbers = [simd.equal_f32s(zero, zero); N];
     for entries in entries {
