@@ -12,13 +12,13 @@ const UNTOUCHED: u32 = 0xdead_beef;
 
 /// A call: rows without padding.
 #[derive(Clone)]
-struct Case {
-    network: PairNetwork,
-    entries: Vec<f32>,
-    targets: Vec<f32>,
-    offsets: Vec<f32>,
-    least: Vec<f32>,
-    n: [usize; 2],
+pub(super) struct Case {
+    pub network: PairNetwork,
+    pub entries: Vec<f32>,
+    pub targets: Vec<f32>,
+    pub offsets: Vec<f32>,
+    pub least: Vec<f32>,
+    pub n: [usize; 2],
 }
 
 /// Numbers in [−1, 1).
@@ -33,7 +33,7 @@ fn numbers(n: usize, seed: usize) -> Vec<f32> {
 
 impl Case {
     /// Random operands and weights; `head` are the widths behind the operands.
-    fn drawn(form: PairForm, width: usize, head: &[usize], members: usize, link: Link, n: [usize; 2]) -> Self {
+    pub fn drawn(form: PairForm, width: usize, head: &[usize], members: usize, link: Link, n: [usize; 2]) -> Self {
         let layer = |d_in: usize, d_out: usize, seed| {
             let scale = 1.5 / (d_in as f32).sqrt();
             let weight = numbers(d_out * d_in, seed).iter().map(|x| x * scale).collect();

@@ -188,6 +188,12 @@ impl ByteFilter {
         Some(filter)
     }
 
+    /// Vectors of the last panel that were scored with a target.
+    #[cfg(test)]
+    pub fn n_candidates(&self) -> usize {
+        self.candidates.len()
+    }
+
     /// A panel of entries with all targets; false where nothing was done because the filter does not pay.
     #[inline(always)]
     pub fn panel<S: Simd, const N: usize>(

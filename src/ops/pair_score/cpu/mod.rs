@@ -9,6 +9,8 @@ mod head;
 mod network;
 mod report;
 mod signed_l1;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
