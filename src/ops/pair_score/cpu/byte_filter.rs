@@ -133,8 +133,9 @@ pub(super) struct ByteFilter {
     bounds: Vec<i64>,
     /// Targets and vectors of entries that may hold a survivor.
     candidates: Vec<[u32; 2]>,
-    /// So many pairs pass that the filter costs more than it spares.
-    dense: bool,
+    /// Vectors that met a target in bytes, and those that passed. What pays is decided by their ratio.
+    seen: usize,
+    passed: usize,
 }
 
 impl ByteFilter {
@@ -162,7 +163,9 @@ impl ByteFilter {
             entries: vec![0; panel_len],
             bounds: vec![0; columns],
             candidates: Vec::new(),
-            dense: false,
+            // Some panels have to be seen first: survivors crowd in good entries.
+            seen: 8 * targets.n * N,
+            passed: 0,
             grid,
         };
         let mut turned = vec![0.0; width * columns];
@@ -204,7 +207,10 @@ impl ByteFilter {
         panel: Panel<'_>,
         report: &mut Report<'_>,
     ) -> bool {
-        if self.dense {
+        let all = packed.n_targets * N;
+        if 2 * self.passed > self.seen {
+            // One panel of nine is tried again where everything passes.
+            self.seen += all / 8;
             return false;
         }
         let columns = N * S::F32_LANES;
@@ -222,7 +228,8 @@ impl ByteFilter {
         for candidates in self.candidates.chunks(TOGETHER) {
             score(simd, network, packed, candidates, panel, entries, &poison, report);
         }
-        self.dense = self.candidates.len() * 4 > packed.n_targets * N;
+        self.seen += all;
+        self.passed += self.candidates.len();
         true
     }
 }
