@@ -285,6 +285,24 @@ fn every_shape_agrees_with_f64<B: PairScore>(backend: &B) {
     }
 }
 
+/// Gates from shut to open, in some entries and some targets only.
+fn saturated_gates_agree_with_f64<B: PairScore>(backend: &B) {
+    let (width, n) = (19, [75, 9]);
+    for members in 1..=2 {
+        let drawn = Case::drawn(PairForm::Gate, width, &[3, 1], members, Link::Identity, n);
+        for (first_entry, first_target) in [(0, 9), (40, 9), (75, 4), (75, 9), (74, 0)] {
+            let mut case = drawn.clone();
+            for (rows, n, first) in [(&mut case.entries, n[0], first_entry), (&mut case.targets, n[1], first_target)] {
+                for table in rows.chunks_exact_mut(n * width).skip(1).step_by(2) {
+                    table.iter_mut().for_each(|x| *x *= 19.9);
+                    table[first * width..].iter_mut().for_each(|x| *x *= 3.0);
+                }
+            }
+            agrees::<B, f32>(backend, &case);
+        }
+    }
+}
+
 fn everything_is_reported_once_above_minus_infinity<B: PairScore>(backend: &B) {
     for (form, head) in [(PairForm::SignedL1, &[][..]), (PairForm::Relu, &[5, 1]), (PairForm::Gate, &[1])] {
         let mut case = Case::drawn(form, 24, head, 1, Link::Identity, [69, 13]);
@@ -360,6 +378,7 @@ fn everything<B: PairScore>(backend: &B) {
     by_hand(backend);
     every_form_agrees_with_f64(backend);
     every_shape_agrees_with_f64(backend);
+    saturated_gates_agree_with_f64(backend);
     everything_is_reported_once_above_minus_infinity(backend);
     no_number_is_reported(backend);
     too_many_are_counted_and_write_nothing_beside(backend);

@@ -5,6 +5,7 @@
 
 mod byte_filter;
 mod differences;
+mod gate;
 mod head;
 mod network;
 mod report;
@@ -17,6 +18,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use self::byte_filter::ByteFilter;
+use self::gate::Factors;
 pub use self::network::CpuNetwork;
 use self::report::Report;
 use super::{Found, Link, PairForm, PairNetwork, PairOperands, PairScore};
@@ -140,12 +142,19 @@ impl<A: Activation> Screen<'_, A> {
     fn run<S: Simd, const N: usize>(self, simd: S) {
         let Self { network, entries, n_entries, targets, tables, work, byte_filter, mut report } = self;
         let (width, columns) = (network.width, N * S::F32_LANES);
-        let l1 = (network.form == PairForm::SignedL1).then(|| signed_l1::Packed::new(simd, network, targets));
+        let l1 = match network.form {
+            PairForm::SignedL1 => Some(signed_l1::Packed::new(simd, network, targets)),
+            PairForm::Relu | PairForm::Gate => None,
+        };
         let mut bytes = match &l1 {
             Some(packed) if byte_filter => {
                 ByteFilter::new::<S, A, N>(simd, network, entries, packed, targets, report.least())
             }
             _ => None,
+        };
+        let factors = match network.form {
+            PairForm::Gate => Factors::new(simd, network, targets),
+            PairForm::SignedL1 | PairForm::Relu => None,
         };
         for first in (0..n_entries).step_by(columns) {
             let here = first..n_entries.min(first + columns);
@@ -157,6 +166,10 @@ impl<A: Activation> Screen<'_, A> {
                     turn(simd, rows, columns, &mut out[vector * S::F32_LANES..]);
                 }
             }
+            let factors = match &factors {
+                Some(factors) if factors.take_entries(simd, tables, width * columns) => Some(factors),
+                _ => None,
+            };
             let panel = Panel { tables, columns, entries: &here };
             match &l1 {
                 Some(packed) => {
@@ -167,7 +180,7 @@ impl<A: Activation> Screen<'_, A> {
                         packed.panel::<S, N>(simd, network, panel, &mut report);
                     }
                 }
-                None => head::panel::<S, N>(simd, network, targets, panel, work, &mut report),
+                None => head::panel::<S, N>(simd, network, targets, panel, factors, work, &mut report),
             }
         }
     }
