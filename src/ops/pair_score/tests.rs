@@ -12,13 +12,13 @@ const UNTOUCHED: u32 = 0xdead_beef;
 
 /// A call: rows without padding.
 #[derive(Clone)]
-struct Case {
-    network: PairNetwork,
-    entries: Vec<f32>,
-    targets: Vec<f32>,
-    offsets: Vec<f32>,
-    least: Vec<f32>,
-    n: [usize; 2],
+pub(super) struct Case {
+    pub network: PairNetwork,
+    pub entries: Vec<f32>,
+    pub targets: Vec<f32>,
+    pub offsets: Vec<f32>,
+    pub least: Vec<f32>,
+    pub n: [usize; 2],
 }
 
 /// Numbers in [−1, 1).
@@ -33,7 +33,7 @@ fn numbers(n: usize, seed: usize) -> Vec<f32> {
 
 impl Case {
     /// Random operands and weights; `head` are the widths behind the operands.
-    fn drawn(form: PairForm, width: usize, head: &[usize], members: usize, link: Link, n: [usize; 2]) -> Self {
+    pub fn drawn(form: PairForm, width: usize, head: &[usize], members: usize, link: Link, n: [usize; 2]) -> Self {
         let layer = |d_in: usize, d_out: usize, seed| {
             let scale = 1.5 / (d_in as f32).sqrt();
             let weight = numbers(d_out * d_in, seed).iter().map(|x| x * scale).collect();
@@ -285,6 +285,24 @@ fn every_shape_agrees_with_f64<B: PairScore>(backend: &B) {
     }
 }
 
+/// Gates from shut to open, in some entries and some targets only.
+fn saturated_gates_agree_with_f64<B: PairScore>(backend: &B) {
+    let (width, n) = (19, [75, 9]);
+    for members in 1..=2 {
+        let drawn = Case::drawn(PairForm::Gate, width, &[3, 1], members, Link::Identity, n);
+        for (first_entry, first_target) in [(0, 9), (40, 9), (75, 4), (75, 9), (74, 0)] {
+            let mut case = drawn.clone();
+            for (rows, n, first) in [(&mut case.entries, n[0], first_entry), (&mut case.targets, n[1], first_target)] {
+                for table in rows.chunks_exact_mut(n * width).skip(1).step_by(2) {
+                    table.iter_mut().for_each(|x| *x *= 19.9);
+                    table[first * width..].iter_mut().for_each(|x| *x *= 3.0);
+                }
+            }
+            agrees::<B, f32>(backend, &case);
+        }
+    }
+}
+
 fn everything_is_reported_once_above_minus_infinity<B: PairScore>(backend: &B) {
     for (form, head) in [(PairForm::SignedL1, &[][..]), (PairForm::Relu, &[5, 1]), (PairForm::Gate, &[1])] {
         let mut case = Case::drawn(form, 24, head, 1, Link::Identity, [69, 13]);
@@ -360,6 +378,7 @@ fn everything<B: PairScore>(backend: &B) {
     by_hand(backend);
     every_form_agrees_with_f64(backend);
     every_shape_agrees_with_f64(backend);
+    saturated_gates_agree_with_f64(backend);
     everything_is_reported_once_above_minus_infinity(backend);
     no_number_is_reported(backend);
     too_many_are_counted_and_write_nothing_beside(backend);

@@ -6,19 +6,21 @@
 
 use pulp::Simd;
 
+use super::gate::{self, Factors};
 use super::network::{CpuNetwork, Layer};
 use super::{Panel, Report, Targets, add_member};
-use crate::ops::elementwise::sigmoid;
 use crate::ops::linear::tile::sums;
 use crate::ops::pair_score::PairForm;
 
-/// A panel of entries with all targets; `work` holds two activations.
+/// A panel of entries with all targets, whose gates may be factored; `work` holds two activations.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 pub(super) fn panel<S: Simd, const N: usize>(
     simd: S,
     network: &CpuNetwork,
     targets: Targets<'_>,
     panel: Panel<'_>,
+    factors: Option<&Factors>,
     work: &mut [f32],
     report: &mut Report<'_>,
 ) {
@@ -31,7 +33,11 @@ pub(super) fn panel<S: Simd, const N: usize>(
             let row = |table| targets.row(table, target, width);
             let mixed = S::as_mut_simd_f32s(&mut x[..width * panel.columns]).0.as_chunks_mut::<N>().0;
             if network.form == PairForm::Gate {
-                gate(simd, [table(2 * m), table(2 * m + 1)], [row(2 * m), row(2 * m + 1)], mixed);
+                let (p, u, r) = (table(2 * m), table(2 * m + 1), row(2 * m));
+                match factors {
+                    Some(factors) => gate::mix_factored(simd, [p, u], [r, factors.row(m, target)], mixed),
+                    None => gate::mix(simd, [p, u], [r, row(2 * m + 1)], mixed),
+                }
             } else {
                 add_relu(simd, table(m), row(m), mixed);
             }
@@ -61,18 +67,6 @@ fn add_relu<S: Simd, const N: usize>(simd: S, a: &[[S::f32s; N]], b: &[f32], x: 
         let b = simd.splat_f32s(b);
         for (x, &a) in x.iter_mut().zip(a) {
             *x = relu(simd, simd.add_f32s(a, b));
-        }
-    }
-}
-
-/// `x = r + σ(u + v) ⊙ (p − r)`, entries `[p, u]`, target `[r, v]`.
-#[inline(always)]
-fn gate<S: Simd, const N: usize>(simd: S, [p, u]: [&[[S::f32s; N]]; 2], [r, v]: [&[f32]; 2], x: &mut [[S::f32s; N]]) {
-    for ((x, (p, u)), (&r, &v)) in x.iter_mut().zip(p.iter().zip(u)).zip(r.iter().zip(v)) {
-        let (r, v) = (simd.splat_f32s(r), simd.splat_f32s(v));
-        for (x, (&p, &u)) in x.iter_mut().zip(p.iter().zip(u)) {
-            let share = sigmoid(simd, simd.add_f32s(u, v));
-            *x = simd.mul_add_e_f32s(share, simd.sub_f32s(p, r), r);
         }
     }
 }

@@ -3,10 +3,15 @@
 // The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
 #![allow(clippy::inline_always)]
 
+mod byte_filter;
+mod differences;
+mod gate;
 mod head;
 mod network;
 mod report;
 mod signed_l1;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -14,6 +19,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd};
 
+use self::byte_filter::ByteFilter;
+use self::gate::Factors;
 pub use self::network::CpuNetwork;
 use self::report::Report;
 use super::{Found, Link, PairForm, PairNetwork, PairOperands, PairScore};
@@ -54,17 +61,29 @@ impl PairScore for Cpu {
         n: [usize; 2],
         found: &mut Found<Self>,
     ) -> Result<()> {
-        let report = Report::new(operands.least.view, found);
-        let columns = Shape::of(self.isa).columns;
-        let tables = network.n_tables() * network.width * columns;
-        with_panels(tables + 2 * network.widest * columns, |buffer| {
-            let (tables, work) = buffer.split_at_mut(tables);
-            let entries = operands.entries.view;
-            let targets = Targets { rows: operands.targets.view, offsets: operands.offsets.view, n: n[1] };
-            self.isa.dispatch(Screen { network, entries, n_entries: n[0], targets, tables, work, report });
-        });
+        screen(*self, network, operands, n, true, found);
         Ok(())
     }
+}
+
+/// [`PairScore::pair_score_raw`], by bytes first where `byte_filter` says so and they pay.
+fn screen<A: Activation>(
+    cpu: Cpu,
+    network: &CpuNetwork,
+    operands: &PairOperands<'_, Cpu, A>,
+    n: [usize; 2],
+    byte_filter: bool,
+    found: &mut Found<Cpu>,
+) {
+    let report = Report::new(operands.least.view, found);
+    let columns = Shape::of(cpu.isa).columns;
+    let tables = network.n_tables() * network.width * columns;
+    with_panels(tables + 2 * network.widest * columns, |buffer| {
+        let (tables, work) = buffer.split_at_mut(tables);
+        let entries = operands.entries.view;
+        let targets = Targets { rows: operands.targets.view, offsets: operands.offsets.view, n: n[1] };
+        cpu.isa.dispatch(Screen { network, entries, n_entries: n[0], targets, tables, work, byte_filter, report });
+    });
 }
 
 /// The folded operands of the targets.
@@ -79,6 +98,7 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// The row of `target` in `table`.
+    #[inline(always)]
     fn row(self, table: usize, target: usize, width: usize) -> &'a [f32] {
         &self.rows[(table * self.n + target) * width..][..width]
     }
@@ -95,6 +115,7 @@ struct Panel<'a> {
 
 impl<'a> Panel<'a> {
     /// One table, `[width, columns]`.
+    #[inline(always)]
     fn table(self, table: usize, width: usize) -> &'a [f32] {
         let len = width * self.columns;
         &self.tables[table * len..(table + 1) * len]
@@ -110,6 +131,8 @@ struct Screen<'a, A> {
     tables: &'a mut [f32],
     /// Two activations of the widest layer.
     work: &'a mut [f32],
+    /// Whether the signed L1 form goes through bytes where that pays.
+    byte_filter: bool,
     report: Report<'a>,
 }
 
@@ -129,9 +152,22 @@ impl<A: Activation> Screen<'_, A> {
     /// With panels of `N` vectors.
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self, simd: S) {
-        let Self { network, entries, n_entries, targets, tables, work, mut report } = self;
+        let Self { network, entries, n_entries, targets, tables, work, byte_filter, mut report } = self;
         let (width, columns) = (network.width, N * S::F32_LANES);
-        let l1 = (network.form == PairForm::SignedL1).then(|| signed_l1::Packed::new(simd, network, targets));
+        let l1 = match network.form {
+            PairForm::SignedL1 => Some(signed_l1::Packed::new(simd, network, targets)),
+            PairForm::Relu | PairForm::Gate => None,
+        };
+        let mut bytes = match &l1 {
+            Some(packed) if byte_filter => {
+                ByteFilter::new::<S, A, N>(simd, network, entries, packed, targets, report.least())
+            }
+            _ => None,
+        };
+        let factors = match network.form {
+            PairForm::Gate => Factors::new(simd, network, targets),
+            PairForm::SignedL1 | PairForm::Relu => None,
+        };
         for first in (0..n_entries).step_by(columns) {
             let here = first..n_entries.min(first + columns);
             for (table, out) in tables.chunks_exact_mut(width * columns).enumerate() {
@@ -142,10 +178,21 @@ impl<A: Activation> Screen<'_, A> {
                     turn(simd, rows, columns, &mut out[vector * S::F32_LANES..]);
                 }
             }
+            let factors = match &factors {
+                Some(factors) if factors.take_entries(simd, tables, width * columns) => Some(factors),
+                _ => None,
+            };
             let panel = Panel { tables, columns, entries: &here };
             match &l1 {
-                Some(packed) => packed.panel::<S, N>(simd, network, panel, &mut report),
-                None => head::panel::<S, N>(simd, network, targets, panel, work, &mut report),
+                Some(packed) => {
+                    let filtered = bytes
+                        .as_mut()
+                        .is_some_and(|bytes| bytes.panel::<S, N>(simd, network, packed, panel, &mut report));
+                    if !filtered {
+                        packed.panel::<S, N>(simd, network, panel, &mut report);
+                    }
+                }
+                None => head::panel::<S, N>(simd, network, targets, panel, factors, work, &mut report),
             }
         }
     }

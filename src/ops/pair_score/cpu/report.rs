@@ -22,6 +22,11 @@ impl<'a> Report<'a> {
         Self { least, count, kept: &mut found.survivors.as_chunks_mut::<3>().0[..found.capacity] }
     }
 
+    /// The least values.
+    pub fn least(&self) -> &'a [f32] {
+        self.least
+    }
+
     /// `values [targets, N vectors]` of the targets from `first_target` on with a panel of `entries`; what stands beyond
     /// the entries is nobody's.
     #[inline(always)]

@@ -9,6 +9,7 @@ use pulp::Simd;
 use super::network::CpuNetwork;
 use super::{Panel, Report, Targets, add_member};
 use crate::ops::linear::split::Tiles;
+use crate::ops::linear::turn::{Rows, turn};
 
 /// Most targets of a tile: with two vectors of entries, as many sums as keep the adders of 32 or of 16 registers busy.
 const fn most_targets(registers: usize) -> usize {
@@ -18,31 +19,41 @@ const fn most_targets(registers: usize) -> usize {
 /// All targets, their operands negated, in tiles `[member][tile][width][targets]`.
 pub(super) struct Packed {
     tiles: Tiles,
-    n_targets: usize,
+    pub n_targets: usize,
     rows: Vec<f32>,
+    /// The rows one after the other, negated.
+    pub negated: Vec<f32>,
     /// `[n_members, n_targets]`; NaN where a row holds one, because a maximum may lose it.
-    offsets: Vec<f32>,
+    pub offsets: Vec<f32>,
 }
 
 impl Packed {
     #[inline(always)]
-    pub fn new<S: Simd>(_: S, network: &CpuNetwork, targets: Targets<'_>) -> Self {
+    pub fn new<S: Simd>(simd: S, network: &CpuNetwork, targets: Targets<'_>) -> Self {
         let width = network.width;
         let tiles = Tiles::of(targets.n, most_targets(S::REGISTER_COUNT));
-        let mut rows = Vec::with_capacity(targets.rows.len());
+        let mut negated = targets.rows.to_vec();
         let mut offsets = targets.offsets.to_vec();
+        for (row, offset) in negated.chunks_exact_mut(width).zip(&mut offsets) {
+            let mut no_number = false;
+            for x in row {
+                no_number |= x.is_nan();
+                *x = -*x;
+            }
+            if no_number {
+                *offset = f32::NAN;
+            }
+        }
+        let mut rows = vec![0.0; negated.len()];
         for member in 0..network.members.len() {
             for tile in 0..tiles.count {
                 let tile = tiles.rows(tile);
-                for k in 0..width {
-                    rows.extend(tile.clone().map(|target| -targets.row(member, target, width)[k]));
-                }
+                let first = (member * targets.n + tile.start) * width;
+                let tile = Rows { values: &negated[first..], pitch: width, n: tile.len(), len: width };
+                turn(simd, tile, tile.n, &mut rows[first..first + tile.n * width]);
             }
         }
-        for (offset, row) in offsets.iter_mut().zip(targets.rows.chunks_exact(width)) {
-            *offset += poison(row);
-        }
-        Self { tiles, n_targets: targets.n, rows, offsets }
+        Self { tiles, n_targets: targets.n, rows, negated, offsets }
     }
 
     /// A panel of entries with all targets.
@@ -54,9 +65,11 @@ impl Packed {
         panel: Panel<'_>,
         report: &mut Report<'_>,
     ) {
-        let poisons: Vec<[S::f32s; N]> = (0..network.members.len())
-            .map(|member| lanes_of_nan(simd, S::as_simd_f32s(panel.table(member, network.width)).0.as_chunks().0))
-            .collect();
+        let mut poisons = Vec::with_capacity(network.members.len());
+        for member in 0..network.members.len() {
+            let entries = S::as_simd_f32s(panel.table(member, network.width)).0.as_chunks::<N>().0;
+            poisons.push(lanes_of_nan(simd, entries));
+        }
         let poisons = &poisons[..];
         for tile in 0..self.tiles.count {
             match self.tiles.rows(tile).len() {
@@ -97,8 +110,13 @@ impl Packed {
             let entries = S::as_simd_f32s(panel.table(m, width)).0.as_chunks::<N>().0;
             let start = m * self.n_targets + first;
             let rows = self.rows[start * width..][..T * width].as_chunks::<T>().0;
-            let start = |t: usize| poison.map(|poison| simd.add_f32s(simd.splat_f32s(self.offsets[start + t]), poison));
-            let z = sums(simd, member.n_positive, entries, rows, std::array::from_fn(start));
+            let mut z = [*poison; T];
+            for (z, &offset) in z.iter_mut().zip(&self.offsets[start..]) {
+                for z in z {
+                    *z = simd.add_f32s(*z, simd.splat_f32s(offset));
+                }
+            }
+            let z = sums(simd, member.n_positive, entries, rows, z);
             for (values, z) in values.iter_mut().zip(z) {
                 for (value, z) in values.iter_mut().zip(z) {
                     *value = add_member(simd, network.link, member.weight, z, *value);
@@ -138,14 +156,9 @@ fn sums<S: Simd, const T: usize, const N: usize>(
     z
 }
 
-/// NaN where a row holds one, else 0.
-fn poison(row: &[f32]) -> f32 {
-    if row.iter().any(|x| x.is_nan()) { f32::NAN } else { 0.0 }
-}
-
 /// NaN in each lane of a panel that holds one, else 0.
 #[inline(always)]
-fn lanes_of_nan<S: Simd, const N: usize>(simd: S, entries: &[[S::f32s; N]]) -> [S::f32s; N] {
+pub(super) fn lanes_of_nan<S: Simd, const N: usize>(simd: S, entries: &[[S::f32s; N]]) -> [S::f32s; N] {
     let zero = simd.splat_f32s(0.0);
     let mut numbers = [simd.equal_f32s(zero, zero); N];
     for entries in entries {
@@ -153,5 +166,9 @@ fn lanes_of_nan<S: Simd, const N: usize>(simd: S, entries: &[[S::f32s; N]]) -> [
             *numbers = simd.and_m32s(*numbers, simd.equal_f32s(entry, entry));
         }
     }
-    numbers.map(|numbers| simd.select_f32s(numbers, zero, simd.splat_f32s(f32::NAN)))
+    let mut poison = [zero; N];
+    for (poison, numbers) in poison.iter_mut().zip(numbers) {
+        *poison = simd.select_f32s(numbers, zero, simd.splat_f32s(f32::NAN));
+    }
+    poison
 }
