@@ -70,10 +70,11 @@ RT_DEV void report(const PairShape& shape, const float* __restrict__ least, Foun
     const Scored scored = pair(i);
     if (!survives(scored)) continue;
 #ifdef PLANT_PAST_CAPACITY
-    if (at <= found.capacity) {
+    const u32 capacity = found.capacity + 1;
 #else
-    if (at < found.capacity) {
+    const u32 capacity = found.capacity;
 #endif
+    if (at < capacity) {
       u32* survivor = found.survivors + 3 * (u64)at;
       survivor[0] = scored.target;
       survivor[1] = scored.entry;
@@ -152,7 +153,9 @@ RT_DEV void score_l1(const T* entries, const float* targets, const float* offset
   u32 member = 0, k = 0;
 #pragma unroll 1
   for (int buffer = 0; member < shape.n_members; buffer ^= 1) {
+#ifndef PLANT_NO_WAIT
     rt_copy_wait<0>();
+#endif
 #ifndef PLANT_NO_BARRIER
     __syncthreads();
 #endif
@@ -375,7 +378,9 @@ RT_DEV void score_relu(const f16* entries, const float* targets, const float* le
 #pragma unroll 1
       for (int step = 0; step < n_steps; step++) {
         const int k = step % n_parts * PART;
+#ifndef PLANT_NO_WAIT
         rt_copy_wait<0>();
+#endif
 #ifndef PLANT_NO_BARRIER
         __syncthreads();
 #endif
