@@ -12,13 +12,12 @@ fn larger(a: f32, b: f32) -> f32 {
 /// The output of a head.
 fn head(member: &PairMember, mut x: Vec<f32>) -> f32 {
     for (i, layer) in member.head.iter().enumerate() {
-        let dot = |row: &[f32]| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f32>();
-        let mut y: Vec<f32> =
-            layer.weight.chunks_exact(layer.d_in).zip(&layer.bias).map(|(row, bias)| dot(row) + bias).collect();
-        if i + 1 < member.head.len() {
-            y.iter_mut().for_each(|y| *y = larger(*y, 0.0));
-        }
-        x = y;
+        let hidden = i + 1 < member.head.len();
+        let output = |(row, bias): (&[f32], &f32)| {
+            let z = row.iter().zip(&x).map(|(w, x)| w * x).sum::<f32>() + bias;
+            if hidden { larger(z, 0.0) } else { z }
+        };
+        x = layer.weight.chunks_exact(layer.d_in).zip(&layer.bias).map(output).collect();
     }
     x[0]
 }
