@@ -4,8 +4,8 @@
 //   logits = head(x), with relu between its layers
 //
 // Grid: ceil(n_pairs / tile) blocks of 256 threads; `tile` is 8, 16 or 32 pairs. The block keeps two matrices of
-// activations in shared memory (head.cuh), one row per pair: `joined` holds [p|r], then x, then every second layer of the head;
-// `spare` the entities' vectors, then g, then the layers between.
+// activations in shared memory, one row per pair (head.cuh): `joined` holds [p|r], then x, then every second layer of
+// the head; `spare` the entities' vectors, then g, then the layers between.
 //   joined = max(width of p + width of r, d_out of head layers 1, 3, ... but the last)
 //   spare = max(d_partner and d_rna where projected, width of p for the input-dependent gate, d_out of head layers
 //           0, 2, ... but the last)

@@ -155,7 +155,9 @@ RT_DEV void linear(T* tiles, const T* __restrict__ parameters, Layer layer, Rows
         load_weights(tiles + (tile ^ OUTPUTS * WEIGHT_STRIDE<T>), parameters, layer, first_output, next);
       }
       rt_copy_commit();
+#ifndef PLANT_NO_WAIT
       rt_copy_wait<1>();
+#endif
 #ifndef PLANT_NO_BARRIER
       __syncthreads();
 #endif

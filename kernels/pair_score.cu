@@ -8,15 +8,14 @@
 // A pair has the same value in any list, tile and place. A value that is not a number is written.
 //
 // Blocks of 256 threads.
-//   pair_score_l1_*_N   128 entries by N = 16 or 128 targets; blocks along x over the entries, along y over the targets.
-//                       shared memory = 16384 + 128 * N + 16 bytes, and 512 * N where there are members to add up
-//   pair_score_head_*   `tile` = 8, 16 or 32 entries by one target: the tiles of a target follow each other along x. With
-//                       row(w) of head.cuh, x and layers 1, 3, ... in `even`, layers 0, 2, ... in `odd`, but for the last:
-//                       shared memory = 36864 + tile * (row(even) + row(odd)) + 4 * tile + 16 bytes
-//   pair_score_relu_f16_N  two layers, d -> up to N = 64 or 128 -> 1: `tile` = 32, 64 or 128 entries by 32 targets after
-//                       the other. With S = 64 * (roundup(d, 32) / 32 | 1) bytes of a row and G = 32768 / (N * tile) targets
-//                       at once,
-//                       shared memory = (N + tile) * S + 1024 * G + 128 * tile + 8 * N + 16 bytes
+//   pair_score_l1_*_N: 128 entries by N = 16 or 128 targets, entries along x and targets along y of the grid;
+//     shared memory = 16384 + 128 * N + 16 bytes, and 512 * N where there are members to add up
+//   pair_score_head_*: `tile` = 8, 16 or 32 entries by one target, one target's tiles after the other along x;
+//     with row(w) of head.cuh, x and layers 1, 3, ... in `even`, layers 0, 2, ... in `odd`, but for the last:
+//     shared memory = 36864 + tile * (row(even) + row(odd)) + 4 * tile + 16 bytes
+//   pair_score_relu_f16_N: two layers, d -> up to N = 64 or 128 -> 1; `tile` = 32, 64 or 128 entries by 32 targets after
+//     32; with S = 64 * (roundup(d, 32) / 32 | 1) bytes of a row and G = 32768 / (N * tile) targets at once:
+//     shared memory = (N + tile) * S + 1024 * G + 128 * tile + 8 * N + 16 bytes
 #include "head.cuh"
 
 struct PairShape {
@@ -46,8 +45,8 @@ struct Scored {
   float value;
 };
 
-// Writes those of a thread's pairs pair(0) .. pair(N - 1) that survive. All threads of the block take part; `room` are two
-// words of shared memory.
+// Writes those of a thread's pairs pair(0) .. pair(N - 1) that survive. All threads of the block take part; `room` is
+// two words of shared memory.
 template <int N, class Pair>
 RT_DEV void report(const PairShape& shape, const float* __restrict__ least, Found found, u32* room, Pair pair) {
   const auto survives = [&](const Scored& scored) {
@@ -70,10 +69,11 @@ RT_DEV void report(const PairShape& shape, const float* __restrict__ least, Foun
     const Scored scored = pair(i);
     if (!survives(scored)) continue;
 #ifdef PLANT_PAST_CAPACITY
-    if (at <= found.capacity) {
+    const u32 capacity = found.capacity + 1;
 #else
-    if (at < found.capacity) {
+    const u32 capacity = found.capacity;
 #endif
+    if (at < capacity) {
       u32* survivor = found.survivors + 3 * (u64)at;
       survivor[0] = scored.target;
       survivor[1] = scored.entry;
@@ -140,8 +140,8 @@ RT_DEV void score_l1(const T* entries, const float* targets, const float* offset
   const auto begin = [&](u32 member, u32 k, int buffer) {
     begin_entries(a_slices + buffer * ENTRIES * SLICE, held, entries + (u64)member * shape.n_entries * shape.row,
                   first_entry, shape.n_entries, k, shape.row);
-    copy_slice<TILE>(b_slices + buffer * TILE * SLICE, targets + (u64)member * shape.n_targets * shape.row, first_target,
-                     shape.n_targets, k, shape.row);
+    copy_slice<TILE>(b_slices + buffer * TILE * SLICE, targets + (u64)member * shape.n_targets * shape.row,
+                     first_target, shape.n_targets, k, shape.row);
   };
   const auto end = [&](int buffer) { end_entries(a_slices + buffer * ENTRIES * SLICE, held, entries); };
 
@@ -152,7 +152,9 @@ RT_DEV void score_l1(const T* entries, const float* targets, const float* offset
   u32 member = 0, k = 0;
 #pragma unroll 1
   for (int buffer = 0; member < shape.n_members; buffer ^= 1) {
+#ifndef PLANT_NO_WAIT
     rt_copy_wait<0>();
+#endif
 #ifndef PLANT_NO_BARRIER
     __syncthreads();
 #endif
@@ -295,9 +297,9 @@ RT_DEV void pair_score_head(const T* entries, const float* targets, const float*
 
 // ---- relu(a + b) and two layers, on tensor cores: a warp has 16 entries and TARGETS targets at a time ----
 //
-// The rows of a product are entries, its columns the outputs of the first layer; relu(a + b) is made in registers, added
-// up in f32 and rounded once. A lane brings what it has of 32 inputs in one piece: lane q of four has inputs 8q .. 8q + 7,
-// of which the first product takes four and the second four. Weights are read in the same order.
+// The rows of a product are entries, its columns the outputs of the first layer; relu(a + b) is made in registers,
+// added up in f32 and rounded once. A lane brings what it has of 32 inputs in one piece: lane q of four has inputs
+// 8q .. 8q + 7, of which the first product takes four and the second four. Weights are read in the same order.
 
 constexpr int CHUNK = 32;   // targets between two reports
 constexpr int PART = 128;   // inputs of the targets that lie in shared memory at a time
@@ -375,7 +377,9 @@ RT_DEV void score_relu(const f16* entries, const float* targets, const float* le
 #pragma unroll 1
       for (int step = 0; step < n_steps; step++) {
         const int k = step % n_parts * PART;
+#ifndef PLANT_NO_WAIT
         rt_copy_wait<0>();
+#endif
 #ifndef PLANT_NO_BARRIER
         __syncthreads();
 #endif

@@ -29,7 +29,7 @@ fn shim(case: &str, early: &str, late: &str, complaint: &str) {
 
 #[test]
 fn right_kernels_are_right() {
-    for case in ["barrier", "half-returns", "wait", "shared-inside", "struct", "product", "halves"] {
+    for case in ["barrier", "half-returns", "wait", "shared-inside", "struct", "product", "numbers", "halves"] {
         shim(case, "right", "right", "");
     }
 }

@@ -127,10 +127,8 @@ impl<A: Activation> Pairs<A> {
         };
         for (i, layer) in member.head.iter().enumerate() {
             let (weight, bias) = (wide(&layer.weight), wide(&layer.bias));
-            x = reference::linear(rounding, &x, &weight, &bias, layer.d_in);
-            if i + 1 < member.head.len() {
-                x.iter_mut().for_each(|x| *x = x.max(0.0));
-            }
+            let least = if i + 1 < member.head.len() { 0.0 } else { f64::NEG_INFINITY };
+            x = reference::linear(rounding, &x, &weight, &bias, layer.d_in).into_iter().map(|x| x.max(least)).collect();
         }
         x[0]
     }
@@ -208,6 +206,9 @@ const KERNELS: [(Network, [usize; 2]); 4] = [
 /// Half of the pairs survive with the values that they have when all do; of lists that are too short the count is right.
 fn threshold<B: Backend, A: Activation>(device: &B, mut case: Pairs<A>) -> Result<Option<String>> {
     let (values, fault) = case.values(device)?;
+    if fault.is_some() {
+        return Ok(fault);
+    }
     let n_entries = case.n[0];
     for (least, own) in case.least.iter_mut().zip(values.chunks_exact(n_entries)) {
         let mut sorted = own.to_vec();
@@ -224,10 +225,10 @@ fn threshold<B: Backend, A: Activation>(device: &B, mut case: Pairs<A>) -> Resul
         .collect();
     let (survivors, count, beside) = case.survivors(device, expected.len())?;
     let wrong = (count != expected.len() || survivors != expected).then(|| "other survivors".to_owned());
-    let (some, lost, past) = case.survivors(device, expected.len() - 1)?;
+    let (some, lost, past) = case.survivors(device, expected.len().saturating_sub(1))?;
     let known = some.iter().all(|survivor| expected.contains(survivor));
     let short = (lost != expected.len() || !known).then(|| format!("{lost} survivors of {}", expected.len()));
-    Ok(fault.or(wrong).or(beside).or(short).or(past))
+    Ok(wrong.or(beside).or(short).or(past))
 }
 
 /// Pairs of an entry and of a target that hold a NaN survive any threshold, and no others do.

@@ -130,3 +130,13 @@ RT_KERNEL(32, 1) small_product(const f16* a, const f16* b, float* d) {
   for (u32 i = 0; i < 4; i++) d[8 * (g + 8 * (i / 2)) + 2 * q + i % 2] = c[i];
 }
 RT_EXPORT(small_product)
+
+// Each thread of the grid takes a number of its own; what rt_max makes of one NaN, and the packed relu of two, is NaN.
+RT_KERNEL(32, 1) take_numbers(u32* taken, float* y) {
+  const float number = (float)rt_atomic_add(taken, 1), nan = rt_bits_float(0x7fc00000u);
+  const u32 halves = rt_pack_relu_f16(-number, nan);
+  const bool right = rt_max(nan, number) != rt_max(nan, number) && rt_max(number, nan) != rt_max(number, nan) &&
+                     rt_low_f32(halves) == 0 && rt_high_f32(halves) != rt_high_f32(halves);
+  y[(u32)rt_max(number, -1.f)] = right ? number : -1.f;
+}
+RT_EXPORT(take_numbers)

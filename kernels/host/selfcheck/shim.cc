@@ -10,7 +10,7 @@ using rt_host::Kernel;
 extern "C" const Kernel host_reverse, host_reverse_without_barrier, host_copy, host_copy_without_wait,
     host_copy_misaligned, host_load_misaligned, host_divergent, host_deadlocked, host_half_returns,
     host_shuffle_of_half, host_write_shared, host_read_fresh_shared, host_overflow_stack, host_scale_by_struct,
-    host_small_product;
+    host_small_product, host_take_numbers;
 
 namespace {
 
@@ -75,6 +75,13 @@ std::string run_product() {
   });
 }
 
+std::string run_take_numbers() {
+  alignas(16) u32 taken[4] = {};
+  const rt_host::Options& options = rt_host::Options::of_process();
+  const int error = rt_host::run(host_take_numbers, {8}, {32}, 0, options, (u32*)taken, (float*)y);
+  return compare(error, 256, [](int i) { return (float)i; });
+}
+
 // The conversions against each other: every half, and floats around and between all halves.
 std::string run_halves() {
   for (u32 h = 0; h < 65536; h++) {
@@ -113,6 +120,7 @@ std::string run_case(const std::string& name) {
   if (name == "too-few-arguments") return run_with_one_argument();
   if (name == "struct") return run_struct();
   if (name == "product") return run_product();
+  if (name == "numbers") return run_take_numbers();
   if (name == "halves") return run_halves();
   if (name == "fresh-shared") {
     run_plain(host_read_fresh_shared);
