@@ -13,8 +13,8 @@
 //   pair_score_head_*: `tile` = 8, 16 or 32 entries by one target, one target's tiles after the other along x;
 //     with row(w) of head.cuh, x and layers 1, 3, ... in `even`, layers 0, 2, ... in `odd`, but for the last:
 //     shared memory = 36864 + tile * (row(even) + row(odd)) + 4 * tile + 16 bytes
-//   pair_score_relu_f16_N: two layers, d -> up to N = 64 or 128 -> 1; `tile` = 32, 64 or 128 entries by 32 targets after
-//     32; with S = 64 * (roundup(d, 32) / 32 | 1) bytes of a row and G = 32768 / (N * tile) targets at once:
+//   pair_score_relu_f16_N: two layers, d -> up to N = 64 or 128 -> 1; `tile` = 32, 64 or 128 entries by 32 targets
+//     after 32; with S = 64 * (roundup(d, 32) / 32 | 1) bytes of a row and G = 32768 / (N * tile) targets at once:
 //     shared memory = (N + tile) * S + 1024 * G + 128 * tile + 8 * N + 16 bytes
 #include "head.cuh"
 
