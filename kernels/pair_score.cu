@@ -301,8 +301,8 @@ RT_DEV void pair_score_head(const T* entries, const float* targets, const float*
 // added up in f32 and rounded once. A lane brings what it has of 32 inputs in one piece: lane q of four has inputs
 // 8q .. 8q + 7, of which the first product takes four and the second four. Weights are read in the same order.
 
-constexpr int CHUNK = 32;   // targets between two reports
-constexpr int PART = 128;   // inputs of the targets that lie in shared memory at a time
+constexpr int CHUNK = 32;  // targets between two reports
+constexpr int PART = 128;  // inputs of the targets that lie in shared memory at a time
 
 // Copies `n` rows of `width` halves, of which the table has `row`, to rows `stride` apart; zeros beyond.
 RT_DEV void copy_rows(f16* to, int stride, int width, const f16* __restrict__ from, int n, int n_inside, int row) {
@@ -315,6 +315,7 @@ RT_DEV void copy_rows(f16* to, int stride, int width, const f16* __restrict__ fr
   }
 }
 
+// relu(a + b) of two neighbours, packed.
 RT_DEV u32 meet2(const float (&a)[8], const float (&b)[8], int i) {
   return rt_pack_relu_f16(a[i] + b[i], a[i + 1] + b[i + 1]);
 }
@@ -337,10 +338,10 @@ RT_DEV void score_relu(const f16* entries, const float* targets, const float* le
   const Layer hidden = shape.head[0], output = shape.head[1];
   const u32 first_entry = blockIdx.x * tile;
   const int n_rows = smaller(shape.n_entries - first_entry, tile);
-  const int n_steps = CHUNK / group * n_parts;
 
 #pragma unroll 1
   for (u32 first = blockIdx.y * CHUNK; first < shape.n_targets; first += gridDim.y * CHUNK) {
+    const int n_steps = (smaller(shape.n_targets - first, CHUNK) + group - 1) / group * n_parts;
 #pragma unroll 1
     for (u32 member = 0; member < shape.n_members; member++) {
       const f16* own = parameters + (u64)member * shape.member_parameters;

@@ -15,7 +15,8 @@ struct Choice {
     tile: Option<i32>,
 }
 
-/// Signed L1: 128 entries by 16 or 128 targets. The narrow tile reads twice as much for each pair.
+/// Signed L1: 128 entries by 16 or 128 targets. For each pair the narrow tile reads twice as much
+/// of shared memory, and is taken where it holds less than half of the pairs.
 fn signed_l1<A: Activation>(shape: &PairShape) -> Choice {
     let (n_entries, n_targets) = (shape.n_entries as usize, shape.n_targets as usize);
     let narrow = 2 * n_targets.next_multiple_of(16) < n_targets.next_multiple_of(128);
