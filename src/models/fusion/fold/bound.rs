@@ -16,8 +16,10 @@ const U: f64 = 1.0 / (1 << 24) as f64;
 const LOGISTIC: f64 = 1.0 / (1 << 20) as f64;
 /// Beyond this a half overflows.
 const LARGEST_HALF: f64 = 60_000.0;
-/// Numbers below the normal ones lose what is relative to them.
-const TINY: f64 = 1e-7;
+/// Half the distance of the smallest halves.
+const HALF_STEP: f64 = 1.0 / (1 << 25) as f64;
+/// What a row below the normal halves loses at most, for a million columns.
+const TINY: f64 = 1000.0 * HALF_STEP;
 
 fn gamma(terms: usize) -> f64 {
     let nu = terms as f64 * U;
@@ -40,7 +42,11 @@ impl Size {
 
     /// Behind a layer whose weights were rounded by `roundoff` beside the sums in f32.
     fn through(self, layer: &Magnitude, roundoff: f64) -> Self {
-        let terms = gamma(layer.d_in + 2) + roundoff;
+        let mut terms = gamma(layer.d_in + 2) + roundoff;
+        if roundoff > 2.0 * U {
+            // Weights below the normal halves lose up to 2⁻²⁵ each, whatever their size.
+            terms += HALF_STEP * layer.root_size / layer.frobenius.max(f64::MIN_POSITIVE);
+        }
         Self {
             norm: layer.spectral * self.norm + layer.bias,
             error: layer.spectral * self.error + terms * (layer.frobenius * (self.norm + self.error) + layer.bias),

@@ -86,7 +86,13 @@ impl Dense {
     /// How large it can make what it reads.
     pub fn magnitude(&self) -> Magnitude {
         let frobenius = norm(&self.weight);
-        Magnitude { frobenius, spectral: self.spectral().min(frobenius), bias: norm(&self.bias), d_in: self.d_in }
+        Magnitude {
+            frobenius,
+            spectral: self.spectral().min(frobenius),
+            bias: norm(&self.bias),
+            d_in: self.d_in,
+            root_size: ((self.d_in * self.d_out) as f64).sqrt(),
+        }
     }
 
     /// An upper bound of ‖W‖₂: with G the smaller one of WWᵀ and WᵀW, `‖G‖₂ ≤ ‖G⁸‖_F^⅛`, at most 1.5 times too large
@@ -143,6 +149,8 @@ pub(super) struct Magnitude {
     pub spectral: f64,
     pub bias: f64,
     pub d_in: usize,
+    /// √(inputs · outputs).
+    pub root_size: f64,
 }
 
 /// Euclidean norm.
