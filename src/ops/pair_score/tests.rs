@@ -295,7 +295,7 @@ fn saturated_gates_agree_with_f64<B: PairScore>(backend: &B) {
             for (rows, n, first) in [(&mut case.entries, n[0], first_entry), (&mut case.targets, n[1], first_target)] {
                 for table in rows.chunks_exact_mut(n * width).skip(1).step_by(2) {
                     for (i, x) in table.iter_mut().enumerate() {
-                        *x *= if i < first * width { 19.9 } else { 60.0 };
+                        *x *= if i < first * width { 19.9 } else { 30.0 };
                     }
                 }
             }
