@@ -54,7 +54,7 @@ impl Case {
             n,
         };
         let cpu = Cpu::single();
-        let mut found = case.found(n[0] * n[1]);
+        let mut found = case.found();
         case.screen(cpu, &case.entries, &mut found);
         let found = found.read(&cpu).expect("a buffer").expect("room for all");
         let mut values: Vec<f32> = found.iter().map(|survivor| survivor.value).collect();
@@ -67,8 +67,9 @@ impl Case {
         (self.n[0] * self.n[1]) as u64
     }
 
-    fn found(&self, capacity: usize) -> Found<Cpu> {
-        Found::new(&Cpu::single(), capacity).expect("memory")
+    /// Room for all pairs.
+    fn found(&self) -> Found<Cpu> {
+        Found::new(&Cpu::single(), self.n[0] * self.n[1]).expect("memory")
     }
 
     /// One call.
@@ -86,9 +87,12 @@ impl Case {
     }
 }
 
+/// Name, form, width, head, members, and numbers of entries and targets.
+type Shape = (&'static str, PairForm, usize, &'static [usize], usize, [usize; 2]);
+
 fn screening(c: &mut Criterion) {
     use PairForm::{Gate, Relu, SignedL1};
-    let cases: [(&str, PairForm, usize, &[usize], usize, [usize; 2]); 11] = [
+    let cases: [Shape; 11] = [
         ("signed L1 64, 1 target", SignedL1, 64, &[], 1, [32_768, 1]),
         ("signed L1 64, 16 targets", SignedL1, 64, &[], 1, [16_384, 16]),
         ("signed L1 64, 256 targets", SignedL1, 64, &[], 1, [8_192, 256]),
@@ -107,7 +111,7 @@ fn screening(c: &mut Criterion) {
         let mut group = c.benchmark_group(name);
         group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
         group.throughput(Throughput::Elements(case.pairs()));
-        let mut found = case.found(case.pairs() as usize);
+        let mut found = case.found();
         group.bench_function("one call", |b| b.iter(|| case.screen(Cpu::single(), &case.entries, &mut found)));
         let half: Vec<f16> = case.entries.iter().map(|&x| f16::from_f32(x)).collect();
         group.bench_function("one call, f16", |b| b.iter(|| case.screen(Cpu::single(), &half, &mut found)));
@@ -116,7 +120,7 @@ fn screening(c: &mut Criterion) {
             Relu => group.bench_function("gemm crate", |b| b.iter(|| materialized_relu(&case))),
             Gate => &mut group,
         };
-        let mut founds: Vec<_> = (0..threads).map(|_| case.found(case.pairs() as usize)).collect();
+        let mut founds: Vec<_> = (0..threads).map(|_| case.found()).collect();
         group.throughput(Throughput::Elements(case.pairs() * threads as u64));
         group.bench_function(format!("{threads} calls side by side"), |b| {
             b.iter(|| founds.par_iter_mut().for_each(|found| case.screen(Cpu::single(), &case.entries, found)));

@@ -90,28 +90,24 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 pub(crate) fn reciprocal<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     #[cfg(target_arch = "x86_64")]
     {
-        // A few bits, and twice as many after one step of Newton's: sooner there than a division.
+        // Half of the bits from a table, and one step to all of them: sooner there than a division.
         let set: &dyn std::any::Any = &simd;
-        let near = if let Some(set) = set.downcast_ref::<pulp::x86::V4>() {
-            Some(vector_of(set.avx512f._mm512_rcp14_ps(vector_of(x))))
-        } else if let Some(set) = set.downcast_ref::<pulp::x86::V3>() {
-            Some(vector_of(set.avx._mm256_rcp_ps(vector_of(x))))
-        } else {
-            None
-        };
-        if let Some(near) = near {
-            let rest = simd.mul_add_e_f32s(simd.neg_f32s(x), near, simd.splat_f32s(1.0));
-            return simd.mul_add_e_f32s(near, rest, near);
+        if let Some(set) = set.downcast_ref::<pulp::x86::V4>() {
+            return refined(simd, x, bytemuck::cast(set.avx512f._mm512_rcp14_ps(bytemuck::cast(x))));
+        }
+        if let Some(set) = set.downcast_ref::<pulp::x86::V3>() {
+            return refined(simd, x, bytemuck::cast(set.avx._mm256_rcp_ps(bytemuck::cast(x))));
         }
     }
     simd.div_f32s(simd.splat_f32s(1.0), x)
 }
 
-/// The same vector as another type of its size.
+/// One step of Newton's from a `near` reciprocal of x.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn vector_of<A: bytemuck::Pod, B: bytemuck::Pod>(x: A) -> B {
-    bytemuck::cast_slice(&[x])[0]
+fn refined<S: Simd>(simd: S, x: S::f32s, near: S::f32s) -> S::f32s {
+    let rest = simd.mul_add_e_f32s(simd.neg_f32s(x), near, simd.splat_f32s(1.0));
+    simd.mul_add_e_f32s(near, rest, near)
 }
 
 /// σ(x) = 1/(1 + e⁻ˣ) within 2⁻²².

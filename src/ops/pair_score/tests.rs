@@ -294,8 +294,9 @@ fn saturated_gates_agree_with_f64<B: PairScore>(backend: &B) {
             let mut case = drawn.clone();
             for (rows, n, first) in [(&mut case.entries, n[0], first_entry), (&mut case.targets, n[1], first_target)] {
                 for table in rows.chunks_exact_mut(n * width).skip(1).step_by(2) {
-                    table.iter_mut().for_each(|x| *x *= 19.9);
-                    table[first * width..].iter_mut().for_each(|x| *x *= 3.0);
+                    for (i, x) in table.iter_mut().enumerate() {
+                        *x *= if i < first * width { 19.9 } else { 30.0 };
+                    }
                 }
             }
             agrees::<B, f32>(backend, &case);
@@ -359,7 +360,9 @@ fn a_tie_with_the_least_value_is_reported<B: PairScore>(backend: &B) {
     let mut case = Case::drawn(PairForm::SignedL1, 40, &[], 1, Link::Identity, [50, 20]);
     case.network.members[0].weight = 1.0;
     for values in [&mut case.entries, &mut case.targets, &mut case.offsets] {
-        values.iter_mut().for_each(|x| *x = (*x * 3.0).round());
+        for x in values.iter_mut() {
+            *x = (*x * 3.0).round();
+        }
     }
     for target in 0..20 {
         case.least[target] = case.exact(target, 2 * target, 0.0).0 as f32;

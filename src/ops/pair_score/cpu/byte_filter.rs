@@ -113,7 +113,7 @@ impl Grid {
             let [signed, error, size]: [&[f32]; 3] = [&both[0..1], &both[1..2], &both[2..3]].map(bytemuck::cast_slice);
             for (lane, bound) in bounds[vector * lanes..(vector + 1) * lanes].iter_mut().enumerate() {
                 let rounding = self.rounding() * (size[lane] + error[lane]) + slack;
-                let units = ((signed[lane] + error[lane]) / 2.0 + rounding) * (2.0 / self.step);
+                let units = (signed[lane] + error[lane] + 2.0 * rounding) / self.step;
                 let above = units + units.abs() * (8.0 * f32::EPSILON) + 2.0;
                 // False of NaN.
                 *bound = if above.abs() < 1e9 { above.ceil() as i64 } else { UNBOUNDED };

@@ -3,15 +3,18 @@
 // The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
 #![allow(clippy::inline_always)]
 
+#[cfg(target_arch = "x86_64")]
 use std::any::Any;
 
 use pulp::Simd;
 
 /// Vectors of 64-bit lanes that a panel of entries takes.
+#[cfg(target_arch = "x86_64")]
 const VECTORS: usize = 4;
 
 /// A panel of entries and one of targets.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(super) struct Operands<'a> {
     /// Bytes `[groups, columns]`.
     pub entries: &'a [u64],
@@ -29,12 +32,12 @@ pub(super) struct Operands<'a> {
 #[inline(always)]
 pub(super) fn of_bytes<S: Simd>(simd: S) -> bool {
     #[cfg(target_arch = "x86_64")]
-    {
-        let simd: &dyn Any = &simd;
-        return simd.is::<pulp::x86::V4>() || simd.is::<pulp::x86::V3>();
-    }
+    return (&simd as &dyn Any).is::<pulp::x86::V4>() || (&simd as &dyn Any).is::<pulp::x86::V3>();
     #[cfg(not(target_arch = "x86_64"))]
-    false
+    {
+        let _ = simd;
+        false
+    }
 }
 
 /// Appends `[target, vector]` for each of the `n` vectors of f32 of the panel that holds an entry whose sum with a target
@@ -56,6 +59,7 @@ pub(super) fn candidates<S: Simd>(simd: S, operands: Operands<'_>, first: u32, n
 }
 
 /// An instruction set with sums of differences.
+#[cfg(target_arch = "x86_64")]
 trait Differences: Simd {
     /// Σ|a − b| over the eight bytes of each lane.
     fn differences(self, a: Self::u64s, b: Self::u64s) -> Self::u64s;
@@ -89,6 +93,7 @@ impl Differences for pulp::x86::V3 {
 }
 
 /// `T` targets at a time.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn tiles<S: Differences, const T: usize>(
     simd: S,
@@ -135,6 +140,7 @@ fn tiles<S: Differences, const T: usize>(
 }
 
 /// The vectors of `lanes` columns that hold a column above.
+#[cfg(target_arch = "x86_64")]
 #[cold]
 #[inline(never)]
 fn append(columns_above: &[u32], first: u32, lanes: usize, found: &mut Vec<[u32; 2]>) {

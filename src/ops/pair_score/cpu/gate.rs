@@ -46,7 +46,7 @@ impl Factors {
 
     /// Puts e⁻ᵘ in the place of u in the `tables` of a panel; false, and nothing changed, where an entry is out of range.
     #[inline(always)]
-    pub fn take_entries<S: Simd>(&self, simd: S, tables: &mut [f32], table_len: usize) -> bool {
+    pub fn take_entries<S: Simd>(simd: S, tables: &mut [f32], table_len: usize) -> bool {
         for table in tables.chunks_exact(table_len).skip(1).step_by(2) {
             if !in_range(simd, table) {
                 return false;

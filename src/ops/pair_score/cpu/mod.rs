@@ -179,7 +179,7 @@ impl<A: Activation> Screen<'_, A> {
                 }
             }
             let factors = match &factors {
-                Some(factors) if factors.take_entries(simd, tables, width * columns) => Some(factors),
+                Some(factors) if Factors::take_entries(simd, tables, width * columns) => Some(factors),
                 _ => None,
             };
             let panel = Panel { tables, columns, entries: &here };

@@ -71,24 +71,17 @@ impl Packed {
             poisons.push(lanes_of_nan(simd, entries));
         }
         let poisons = &poisons[..];
+        let wide = most_targets(S::REGISTER_COUNT) == 8;
         for tile in 0..self.tiles.count {
             match self.tiles.rows(tile).len() {
                 1 => self.tile::<S, 1, N>(simd, network, panel, poisons, tile, report),
                 2 => self.tile::<S, 2, N>(simd, network, panel, poisons, tile, report),
                 3 => self.tile::<S, 3, N>(simd, network, panel, poisons, tile, report),
                 4 => self.tile::<S, 4, N>(simd, network, panel, poisons, tile, report),
-                5 if most_targets(S::REGISTER_COUNT) == 8 => {
-                    self.tile::<S, 5, N>(simd, network, panel, poisons, tile, report)
-                }
-                6 if most_targets(S::REGISTER_COUNT) == 8 => {
-                    self.tile::<S, 6, N>(simd, network, panel, poisons, tile, report)
-                }
-                7 if most_targets(S::REGISTER_COUNT) == 8 => {
-                    self.tile::<S, 7, N>(simd, network, panel, poisons, tile, report)
-                }
-                8 if most_targets(S::REGISTER_COUNT) == 8 => {
-                    self.tile::<S, 8, N>(simd, network, panel, poisons, tile, report)
-                }
+                5 if wide => self.tile::<S, 5, N>(simd, network, panel, poisons, tile, report),
+                6 if wide => self.tile::<S, 6, N>(simd, network, panel, poisons, tile, report),
+                7 if wide => self.tile::<S, 7, N>(simd, network, panel, poisons, tile, report),
+                8 if wide => self.tile::<S, 8, N>(simd, network, panel, poisons, tile, report),
                 _ => unreachable!("the shape of the tiles"),
             }
         }
