@@ -2,7 +2,9 @@
 //! type. The gradient of its weights is in [`weight_update`](super::weight_update).
 
 mod cpu;
-mod row_dots;
+mod nn;
+mod nt;
+mod panels;
 
 use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
 use crate::error::Result;
