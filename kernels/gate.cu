@@ -1,6 +1,6 @@
 // The gate that fuses two operands, and the rows of both side by side; matrices of `rows` rows for each run.
 //   gate            x = s p + (1 - s) r, s = 1 / (1 + e^-g)
-//   gate_gradient   dp = s dx, dr = (1 - s) dx, dg = s (1 - s) (p - r) dx
+//   gate_gradient   dp = s dx, dr = (1 - s) dx, dg = s (1 - s) (p - r) dx where dg is not null
 //   join_rows       joined = [p | r]
 //   split_rows      the reverse; adds to p and r with `accumulate`
 //
@@ -13,42 +13,51 @@
 struct Gate {
   const float *g, *p, *r;
   u32 n, width;  // numbers of a run's x, and of a row
-  u32 g_stride, g_row, p_stride, r_stride, x_stride;
+  u32 g_stride, g_row, p_stride, r_stride;
+};
+
+// What one number of x is made of.
+struct Term {
+  float share, p, r;
 };
 
 // The four numbers of a thread.
 RT_DEV u32 number(int part) { return blockIdx.x * 1024 + part * 256 + threadIdx.x; }
 
-RT_DEV float share(const Gate& gate, u32 i) {
-  const u32 row = i / gate.width, column = i % gate.width;
-  const float g = gate.g[(u64)blockIdx.y * gate.g_stride + (u64)row * gate.g_row + column];
-  return 1.f / (1.f + expf(-g));
+RT_DEV Term term(const Gate& gate, u32 i) {
+  const u64 run = blockIdx.y;
+  const float g = gate.g[run * gate.g_stride + (u64)(i / gate.width) * gate.g_row + i % gate.width];
+  return {1.f / (1.f + expf(-g)), gate.p[run * gate.p_stride + i], gate.r[run * gate.r_stride + i]};
 }
 
-RT_KERNEL(256, 4) gate(Gate gate, float* x) {
+RT_KERNEL(256, 4) gate(const float* g, const float* p, const float* r, u32 n, u32 width, u32 g_stride, u32 g_row,
+                       u32 p_stride, u32 r_stride, float* x, u32 x_stride) {
+  const Gate gate = {g, p, r, n, width, g_stride, g_row, p_stride, r_stride};
   const u64 run = blockIdx.y;
 #pragma unroll
   for (int part = 0; part < 4; part++) {
     const u32 i = number(part);
     if (i >= gate.n) continue;
-    const float s = share(gate, i), p = gate.p[run * gate.p_stride + i], r = gate.r[run * gate.r_stride + i];
-    x[run * gate.x_stride + i] = s * p + (1.f - s) * r;
+    const Term t = term(gate, i);
+    x[run * x_stride + i] = t.share * t.p + (1.f - t.share) * t.r;
   }
 }
 RT_EXPORT(gate)
 
-RT_KERNEL(256, 4) gate_gradient(Gate gate, const float* dx, float* dg, float* dp, float* dr, u32 dg_stride,
-                                u32 dp_stride, u32 dr_stride) {
+RT_KERNEL(256, 4) gate_gradient(const float* g, const float* p, const float* r, u32 n, u32 width, u32 g_stride,
+                                u32 g_row, u32 p_stride, u32 r_stride, const float* dx, u32 dx_stride, float* dg,
+                                u32 dg_stride, float* dp, u32 dp_stride, float* dr, u32 dr_stride) {
+  const Gate gate = {g, p, r, n, width, g_stride, g_row, p_stride, r_stride};
   const u64 run = blockIdx.y;
 #pragma unroll
   for (int part = 0; part < 4; part++) {
     const u32 i = number(part);
     if (i >= gate.n) continue;
-    const float s = share(gate, i), p = gate.p[run * gate.p_stride + i], r = gate.r[run * gate.r_stride + i];
-    const float d = dx[run * gate.x_stride + i];
-    dp[run * dp_stride + i] = s * d;
-    dr[run * dr_stride + i] = (1.f - s) * d;
-    dg[run * dg_stride + i] = s * (1.f - s) * (p - r) * d;
+    const Term t = term(gate, i);
+    const float d = dx[run * dx_stride + i];
+    dp[run * dp_stride + i] = t.share * d;
+    dr[run * dr_stride + i] = (1.f - t.share) * d;
+    if (dg != nullptr) dg[run * dg_stride + i] = t.share * (1.f - t.share) * (t.p - t.r) * d;
   }
 }
 RT_EXPORT(gate_gradient)

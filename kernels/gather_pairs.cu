@@ -30,9 +30,13 @@ template <class T> RT_DEV void gather(const GatherSide& side, u32 entity, u32 ru
   }
 }
 
-RT_KERNEL(256, 4) gather_pairs(GatherSide partner, GatherSide rna, u32 halves, const u32* pairs, const u32* orders,
-                               u32 order_stride, const u32* clock, const float* labels, const float* label_scales,
-                               float* label_rows, u32 n_labels) {
+RT_KERNEL(256, 4) gather_pairs(const u32* clock, const u32* orders, u32 order_stride, const u32* pairs, u32 halves,
+                               const void* partners, const float* partner_mean, const float* partner_inverse_sd,
+                               float* partner_rows, u32 d_partner, const void* rnas, const float* rna_mean,
+                               const float* rna_inverse_sd, float* rna_rows, u32 d_rna, const float* labels,
+                               const float* label_scales, float* label_rows, u32 n_labels) {
+  const GatherSide partner = {partners, partner_mean, partner_inverse_sd, partner_rows, d_partner};
+  const GatherSide rna = {rnas, rna_mean, rna_inverse_sd, rna_rows, d_rna};
   const u32 i = blockIdx.x, run = blockIdx.y;
   const u64 row = (u64)run * gridDim.x + i;
   clock += run * CLOCK;

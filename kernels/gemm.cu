@@ -1,7 +1,7 @@
 // Products of stacks of matrices in f32, one for each run:
 //   gemm_nt   c[m, n] = a[m, k] b[n, k]^T, a linear layer
 //   gemm_nn   c[m, n] = a[m, k] b[k, n], the gradient of what it read
-// With `accumulate` the product is added to c. Matrices of a run begin `stride` numbers after those of the run before.
+// Matrices of a run begin `stride` numbers after those of the run before.
 //
 // A block has 32 rows and COLUMNS columns of c: the suffix 64 or 32. Its four warps share k, not c: warp w adds up slices
 // w, w + 4, ... of 16 terms, each in ascending order, and the four sums are added up last. So weights stream once, through
@@ -23,7 +23,7 @@ struct Product {
   const float *a, *b;
   float* c;
   int m, n, k;
-  u32 a_stride, b_stride, c_stride, accumulate;
+  u32 a_stride, b_stride, c_stride;
 };
 
 // Numbers of a slice of `b` and of a stage; distance of the rows of sums.
@@ -158,14 +158,16 @@ template <bool NT, int COLUMNS> RT_DEV void gemm(Product product) {
     float value = 0.f;
 #pragma unroll
     for (int w = 0; w < WARPS; w++) value += sum[w * STAGES * T::STAGE];
-    float* to = product.c + (u64)row * product.n + column;
-    *to = product.accumulate ? *to + value : value;
+    product.c[(u64)row * product.n + column] = value;
   }
 }
 
 #define GEMM(name, NT, COLUMNS, BLOCKS)                                                                                \
   RT_KERNEL(THREADS, BLOCKS)                                                                                           \
-  gemm_##name##_##COLUMNS(Product product) { gemm<NT, COLUMNS>(product); }                                             \
+  gemm_##name##_##COLUMNS(const float* a, const float* b, float* c, int m, int n, int k, u32 a_stride, u32 b_stride,   \
+                          u32 c_stride) {                                                                              \
+    gemm<NT, COLUMNS>({a, b, c, m, n, k, a_stride, b_stride, c_stride});                                               \
+  }                                                                                                                    \
   RT_EXPORT(gemm_##name##_##COLUMNS)
 
 GEMM(nt, true, 64, 2)

@@ -2,7 +2,7 @@
 //   binary cross-entropy   log(1 + e^z) - y z, slope 1 / (1 + e^-z) - y
 //   squared error          (z - y)^2, slope 2 (z - y)
 // gradient = slope / number of known labels, 0 at unknown ones. The sum of the loss and the number of known labels are added
-// to totals[run]. The order of the sum depends on n alone: thread t adds up t, t + 256, ..., then pairs of threads.
+// to the totals of the run. The order of the sum depends on n alone: thread t adds up t, t + 256, ..., then pairs of threads.
 //
 // Grid: (1, runs) blocks of 256 threads; 4096 bytes of shared memory.
 #include "rt.cuh"
@@ -34,7 +34,8 @@ RT_DEV double block_sum(double* sums, double value) {
 }
 
 RT_KERNEL(256, 1) pair_loss(const float* logits, const float* labels, float* gradient, double* totals, u32 n,
-                            u32 logit_stride, u32 label_stride, u32 gradient_stride, u32 squared) {
+                            u32 logit_stride, u32 label_stride, u32 gradient_stride, u32 totals_stride,
+                            u32 squared) {
   RT_DYNAMIC_SHARED(double, sums);  // [2, 256]
   const u64 run = blockIdx.y;
   logits += run * logit_stride;
@@ -55,8 +56,8 @@ RT_KERNEL(256, 1) pair_loss(const float* logits, const float* labels, float* gra
   }
   loss = block_sum(sums + THREADS, loss);
   if (threadIdx.x == 0) {
-    totals[2 * run] += loss;
-    totals[2 * run + 1] += known;
+    totals[run * totals_stride] += loss;
+    totals[run * totals_stride + 1] += known;
   }
 }
 RT_EXPORT(pair_loss)

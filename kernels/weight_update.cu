@@ -1,8 +1,8 @@
 // Gradient of a linear layer's weights, dW = dy^T x, db = sum of dy over the rows, and at once what is done with it, for all
 // runs: `weight_update_gradient` writes it, `weight_update_adam` moves weights and moments by Adam,
 //   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2,   p -= rate m / (sqrt(v) root + epsilon)
-// with rate and root of the run's clock; a run whose step is 0 is left alone. dy [rows, outputs], x [rows, inputs],
-// weight [outputs, inputs], bias [outputs]; inputs = 0 is a bias alone.
+// with rate and root of the run's clock; a run whose step is 0 is left alone. dy [rows, outputs], x [rows, inputs]; the layer
+// is its weights [outputs, inputs], then its bias [outputs]; inputs = 0 is a bias alone.
 //
 // A block has 32 outputs and 128 inputs: a warp 4 outputs, a lane 4 neighbouring inputs, so that a warp's accesses are whole
 // rows of 512 bytes. Weights and moments are on their way while the product is computed from shared memory, 32 rows at a
@@ -20,8 +20,8 @@ struct Operands {
   int rows, outputs, inputs;
   u32 dy_stride, x_stride;
 };
-// What a gradient is put into: its own place, or numbers with their moments, `stride` from run to run.
-struct Places {
+// The layer: where its gradient goes, or its parameters and their moments; `stride` from run to run.
+struct Layer {
   float *value, *first, *second;
   u32 stride;
 };
@@ -107,7 +107,7 @@ RT_DEV void multiply(const Operands& of, int output, int input, float (&sums)[4]
       for (int r = 0; r < n_rows; r++) bias_sum += dy[r * OUTPUTS + threadIdx.x];
     }
     if (of.inputs == 0) continue;
-#pragma unroll 4
+#pragma unroll 2
     for (int r = 0; r < n_rows; r++) {
       float d[4], v[4];
       rt_load4(dy + r * OUTPUTS + 4 * warp, d);
@@ -122,8 +122,7 @@ RT_DEV void multiply(const Operands& of, int output, int input, float (&sums)[4]
 }
 
 template <bool MOVES, bool ALIGNED>
-RT_DEV void update(const Operands& of, const Places& weight, const Places& bias, const Move& rule, int output,
-                   int input) {
+RT_DEV void update(const Operands& of, const Layer& layer, const Move& rule, int output, int input) {
   const int own_output = output + (int)threadIdx.x / 32 * 4, own_input = input + (int)threadIdx.x % 32 * 4;
   const int left = of.inputs - own_input;
   const u64 place = (u64)own_output * of.inputs + own_input;
@@ -132,9 +131,9 @@ RT_DEV void update(const Operands& of, const Places& weight, const Places& bias,
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int inside = own_output + i < of.outputs ? left : 0;
-      load<ALIGNED>(weight.value + place + i * of.inputs, inside, p[i]);
-      load<ALIGNED>(weight.first + place + i * of.inputs, inside, m[i]);
-      load<ALIGNED>(weight.second + place + i * of.inputs, inside, v[i]);
+      load<ALIGNED>(layer.value + place + i * of.inputs, inside, p[i]);
+      load<ALIGNED>(layer.first + place + i * of.inputs, inside, m[i]);
+      load<ALIGNED>(layer.second + place + i * of.inputs, inside, v[i]);
     }
   }
   multiply(of, output, input, sums, bias_sum);
@@ -144,52 +143,56 @@ RT_DEV void update(const Operands& of, const Places& weight, const Places& bias,
     if constexpr (MOVES) {
 #pragma unroll
       for (int j = 0; j < 4; j++) move(rule, sums[i][j], p[i][j], m[i][j], v[i][j]);
-      store<ALIGNED>(weight.value + place + i * of.inputs, inside, p[i]);
-      store<ALIGNED>(weight.first + place + i * of.inputs, inside, m[i]);
-      store<ALIGNED>(weight.second + place + i * of.inputs, inside, v[i]);
+      store<ALIGNED>(layer.value + place + i * of.inputs, inside, p[i]);
+      store<ALIGNED>(layer.first + place + i * of.inputs, inside, m[i]);
+      store<ALIGNED>(layer.second + place + i * of.inputs, inside, v[i]);
     } else {
-      store<ALIGNED>(weight.value + place + i * of.inputs, inside, sums[i]);
+      store<ALIGNED>(layer.value + place + i * of.inputs, inside, sums[i]);
     }
   }
   const int bias_output = output + threadIdx.x;
   if (input > 0 || threadIdx.x >= OUTPUTS || bias_output >= of.outputs) return;
+  const u64 bias = (u64)of.outputs * of.inputs + bias_output;
   if constexpr (MOVES) {
-    move(rule, bias_sum, bias.value[bias_output], bias.first[bias_output], bias.second[bias_output]);
+    move(rule, bias_sum, layer.value[bias], layer.first[bias], layer.second[bias]);
   } else {
-    bias.value[bias_output] = bias_sum;
+    layer.value[bias] = bias_sum;
   }
 }
 
-RT_DEV void of_run(Places& places) {
-  places.value += (u64)blockIdx.y * places.stride;
-  places.first += (u64)blockIdx.y * places.stride;
-  places.second += (u64)blockIdx.y * places.stride;
-}
-
-template <bool MOVES>
-RT_DEV void weight_update(Operands of, Places weight, Places bias, const Adam& adam, const u32* clock) {
+template <bool MOVES> RT_DEV void weight_update(Operands of, Layer layer, const Adam& adam, const u32* clock) {
   clock += blockIdx.y * CLOCK;
+#ifndef PLANT_NO_IDLING
   if (clock[STEP] == 0) return;
+#endif
   const Move rule = {adam, rt_bits_float(clock[RATE]), rt_bits_float(clock[ROOT])};
-  of.dy += (u64)blockIdx.y * of.dy_stride;
-  of.x += (u64)blockIdx.y * of.x_stride;
-  of_run(weight);
-  of_run(bias);
+  const u64 run = blockIdx.y;
+  of.dy += run * of.dy_stride;
+  of.x += run * of.x_stride;
+  layer.value += run * layer.stride;
+  layer.first += run * layer.stride;
+  layer.second += run * layer.stride;
   const int across = of.inputs > 0 ? (of.inputs + INPUTS - 1) / INPUTS : 1;
   const int output = blockIdx.x / across * OUTPUTS, input = blockIdx.x % across * INPUTS;
-  if (rt_aligned4(weight.value, weight.stride, of.inputs) && ((u64)weight.first | (u64)weight.second) % 16 == 0) {
-    update<MOVES, true>(of, weight, bias, rule, output, input);
+  if (rt_aligned4(layer.value, layer.stride, of.inputs) && ((u64)layer.first | (u64)layer.second) % 16 == 0) {
+    update<MOVES, true>(of, layer, rule, output, input);
   } else {
-    update<MOVES, false>(of, weight, bias, rule, output, input);
+    update<MOVES, false>(of, layer, rule, output, input);
   }
 }
 
-RT_KERNEL(THREADS, 2) weight_update_gradient(Operands of, Places weight, Places bias, Adam adam, const u32* clock) {
-  weight_update<false>(of, weight, bias, adam, clock);
+RT_KERNEL(THREADS, 2) weight_update_gradient(const u32* clock, const float* dy, const float* x, int rows, int outputs,
+                                             int inputs, u32 dy_stride, u32 x_stride, float* gradient, u32 stride) {
+  const Operands of = {dy, x, rows, outputs, inputs, dy_stride, x_stride};
+  weight_update<false>(of, {gradient, gradient, gradient, stride}, Adam(), clock);
 }
 RT_EXPORT(weight_update_gradient)
 
-RT_KERNEL(THREADS, 2) weight_update_adam(Operands of, Places weight, Places bias, Adam adam, const u32* clock) {
-  weight_update<true>(of, weight, bias, adam, clock);
+RT_KERNEL(THREADS, 2) weight_update_adam(const u32* clock, const float* dy, const float* x, int rows, int outputs,
+                                         int inputs, u32 dy_stride, u32 x_stride, float* parameters, u32 stride,
+                                         float* first, float* second, float beta1, float rest1, float beta2,
+                                         float rest2, float epsilon) {
+  const Operands of = {dy, x, rows, outputs, inputs, dy_stride, x_stride};
+  weight_update<true>(of, {parameters, first, second, stride}, {beta1, rest1, beta2, rest2, epsilon}, clock);
 }
 RT_EXPORT(weight_update_adam)
