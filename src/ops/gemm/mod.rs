@@ -2,6 +2,7 @@
 //! type. The gradient of its weights is in [`weight_update`](super::weight_update).
 
 mod cpu;
+mod cuda;
 mod row_dots;
 
 use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
