@@ -120,6 +120,20 @@ RT_DEV void rt_put(float* p, float f) { *p = f; }
 RT_DEV v128 rt_load16(const void* p) { return *reinterpret_cast<const v128*>(p); }
 RT_DEV void rt_store16(void* p, v128 v) { *reinterpret_cast<v128*>(p) = v; }
 
+// Four numbers; `p` is 16-byte aligned.
+RT_DEV void rt_load4(const float* p, float (&v)[4]) {
+  const v128 raw = rt_load16(p);
+  v[0] = rt_bits_float(raw.x);
+  v[1] = rt_bits_float(raw.y);
+  v[2] = rt_bits_float(raw.z);
+  v[3] = rt_bits_float(raw.w);
+}
+RT_DEV void rt_store4(float* p, const float (&v)[4]) {
+  rt_store16(p, v128{rt_float_bits(v[0]), rt_float_bits(v[1]), rt_float_bits(v[2]), rt_float_bits(v[3])});
+}
+// Whether the matrices of a stack, and their rows of `width` numbers, begin at whole pieces of 16 bytes.
+RT_DEV bool rt_aligned4(const float* p, u32 stride, int width) { return ((u64)p % 16 | (stride | width) % 4) == 0; }
+
 // Eight neighbours of a row as f32; `p` is 16-byte aligned.
 RT_DEV void rt_load8(const f16* p, float (&v)[8]) {
   const v128 raw = rt_load16(p);

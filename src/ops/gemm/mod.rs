@@ -2,6 +2,7 @@
 //! type. The gradient of its weights is in [`weight_update`](super::weight_update).
 
 mod cpu;
+mod cuda;
 mod nn;
 mod nt;
 mod panels;
