@@ -9,15 +9,16 @@ use biollmnet::backend::{Cpu, Cuda};
 use biollmnet::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
 use biollmnet::models::fusion::{Fusion, Projection};
 use biollmnet::ops::TrainingBackend;
+use biollmnet::ops::weight_update::AdamConfig;
 use biollmnet::train::train;
 use biollmnet::train::{
     Cohort, Criterion, NetworkConfig, OutputStart, Preset, ResidentData, Run, TrainConfig, Trained, Watch,
 };
 
-/// Largest difference of a mean loss of two devices, after 100 steps. Both compute in f32 and drop the same elements;
-/// their sums run in other orders, and Adam's first steps make of a gradient of any size a step of the learning rate, so
-/// that roundings of gradients near 0 show at once. Measured over all cases: BOUND_MEASURED.
-const LOSS_BOUND: f64 = 1e-3;
+/// Largest difference of a mean loss of two devices over 100 steps. Both compute in f32 and drop the same elements, but
+/// their sums run in other orders, and Adam makes of a gradient of any size a step of about the learning rate, so that
+/// roundings of gradients near 0 grow. Measured on the cases below: at most 2.0e-6.
+const LOSS_BOUND: f64 = 2e-5;
 
 const WIDTH: usize = 12;
 
@@ -53,7 +54,9 @@ fn data(task: Task, d_partner: usize, d_rna: usize) -> Dataset {
 
 fn config(projection: Projection, fusion: Fusion, head: &[usize]) -> TrainConfig {
     let network = NetworkConfig { projection, fusion, head: head.to_vec(), dropout_projection: 0.1, dropout_head: 0.3 };
-    TrainConfig { network, batch: 9, ..Preset::RnaProtein.config() }
+    // Large enough a rate that a hundred steps learn much.
+    let optimiser = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
+    TrainConfig { network, optimiser, batch: 9, ..Preset::RnaProtein.config() }
 }
 
 /// Three runs: of four steps an epoch, of three with a short last one, and one that ends early.
@@ -70,7 +73,7 @@ fn trained<B: TrainingBackend>(backend: &B, data: &Dataset, config: &TrainConfig
     let runs = only.map_or(&runs[..], |i| &runs[i..=i]);
     let watch = Watch { data: &resident, criterion: Criterion::Loss, smooth: 1, patience: None };
     let cohort = Cohort { data: &resident, config, start: OutputStart::Drawn, watch: Some(watch), runs };
-    train(backend, cohort).unwrap()
+    train(backend, &cohort).unwrap()
 }
 
 /// The largest difference of a loss.
@@ -107,10 +110,10 @@ fn devices_agree(case: &str, data: &Dataset, config: &TrainConfig) -> f64 {
     let found = first.unwrap();
     let alone = trained(&cuda, data, config, Some(1));
     assert!(same_bits(&found[1..2], &alone), "{case}: other bits in company");
-    let apart = apart(&expected, &found);
-    println!("{case}: losses differ by {apart:.1e}, the last is {:.4}", expected[0].train_loss.last().unwrap());
+    let (apart, curve) = (apart(&expected, &found), &expected[0].train_loss);
+    println!("{case}: losses differ by {apart:.1e} on the way from {:.3} to {:.3}", curve[0], curve[24]);
     assert!(apart < LOSS_BOUND, "{case}: losses differ by {apart}");
-    assert!(expected[0].train_loss[24] < 0.9 * expected[0].train_loss[0], "{case}: nothing is learnt");
+    assert!(curve[24] < 0.9 * curve[0], "{case}: nothing is learnt");
     apart
 }
 
