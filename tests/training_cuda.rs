@@ -44,7 +44,7 @@ fn data(task: Task, d_partner: usize, d_rna: usize) -> Dataset {
         let value = ((i * 7 + i / 5) as f32 * 0.9).sin();
         match task {
             Task::Regression => 2.0 + value,
-            Task::MultiLabel if i % 11 == 0 => f32::NAN,
+            Task::MultiLabel if i.is_multiple_of(11) => f32::NAN,
             Task::Binary | Task::MultiLabel => f32::from(u8::from(value > 0.0)),
         }
     };

@@ -54,7 +54,7 @@ impl Layer {
         Self { adam, x, dy, state, x_at, dy_at, at }
     }
 
-    fn ticks(&self) -> impl Iterator<Item = Tick> {
+    fn ticks() -> impl Iterator<Item = Tick> {
         let idle = |step: u32| if step == 0 { Tick::default() } else { CONFIG.tick(1, step, 1, 0) };
         STEPS.into_iter().map(idle)
     }
@@ -90,7 +90,7 @@ impl Case<f32> for Layer {
     /// Parameters, then moments, with what lies between the runs.
     fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (x, dy) = (device.uploaded(&self.x)?, device.uploaded(&self.dy)?);
-        let words: Vec<u32> = self.ticks().flat_map(Tick::words).collect();
+        let words: Vec<u32> = Self::ticks().flat_map(Tick::words).collect();
         let clock = device.uploaded(&words)?;
         let clock = Matrix::of(device, &clock, STEPS.len(), CLOCK_WORDS);
         let layer = LayerGradient {
@@ -122,7 +122,7 @@ impl Case<f32> for Layer {
     }
     fn exact(&self, _rounding: Rounding) -> Vec<f64> {
         let mut state = self.state.each_ref().map(|values| wide(values));
-        for (run, tick) in self.ticks().enumerate().filter(|(_, tick)| tick.step > 0) {
+        for (run, tick) in Self::ticks().enumerate().filter(|(_, tick)| tick.step > 0) {
             for (place, g) in self.at.of_run(run).zip(self.gradient(run)) {
                 let [p, m, v] = &mut state;
                 [p[place], m[place], v[place]] =
