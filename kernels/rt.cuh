@@ -140,6 +140,19 @@ RT_DEV void rt_store16(void* p, v128 v) { *reinterpret_cast<v128*>(p) = v; }
 // Halves of a register as f32.
 RT_DEV float rt_low_f32(u32 packed) { return rt_f32(f16{(u16)(packed & 0xffffu)}); }
 RT_DEV float rt_high_f32(u32 packed) { return rt_f32(f16{(u16)(packed >> 16)}); }
+// Four numbers; `p` is 16-byte aligned.
+RT_DEV void rt_load4(const float* p, float (&v)[4]) {
+  const v128 raw = rt_load16(p);
+  v[0] = rt_bits_float(raw.x);
+  v[1] = rt_bits_float(raw.y);
+  v[2] = rt_bits_float(raw.z);
+  v[3] = rt_bits_float(raw.w);
+}
+RT_DEV void rt_store4(float* p, const float (&v)[4]) {
+  rt_store16(p, v128{rt_float_bits(v[0]), rt_float_bits(v[1]), rt_float_bits(v[2]), rt_float_bits(v[3])});
+}
+// Whether the matrices of a stack, and their rows of `width` numbers, begin at whole pieces of 16 bytes.
+RT_DEV bool rt_aligned4(const float* p, u32 stride, int width) { return ((u64)p % 16 | (stride | width) % 4) == 0; }
 
 // Eight neighbours of a row as f32; `p` is 16-byte aligned.
 RT_DEV void rt_load8(const f16* p, float (&v)[8]) {

@@ -62,7 +62,10 @@ fn filters(file: &str) -> &'static [&'static str] {
     match file {
         "attention" => &["attention f16"],
         "attention_f32" => &["attention f32"],
+        "bias_activation" => &["bias_activation f32"],
         "gated_fusion" => &["gated_fusion f32", "gated_fusion f16"],
+        "gather_pairs" => &["gather_pairs f32"],
+        "gemm" => &["gemm f32 Nt", "gemm f32 Nn"],
         "layer_norm" => &["layer_norm f32", "layer_norm f16"],
         "linear" => &["linear_store f32", "linear_store f16", "linear_rope f32", "linear_rope f16"],
         "pair_score" => &[
@@ -73,7 +76,9 @@ fn filters(file: &str) -> &'static [&'static str] {
             "pair_score f16 ReLU",
             "pair_score f16 gate",
         ],
+        "pair_loss" => &["pair_loss f32"],
         "segment_mean" => &["segment_mean f32", "segment_mean f16"],
+        "weight_update" => &["weight_update f32 Adam", "weight_update f32 gradient"],
         _ => panic!("kernels/{file}.cu has a planted mistake and no cases that would find it"),
     }
 }

@@ -78,6 +78,15 @@ pub trait Memory: Sized {
     /// # Errors
     /// When the copy, or the work that made the numbers, failed.
     fn arrived<T: Element>(&self, fetch: Self::Fetch<T>) -> Result<Vec<T>>;
+    /// Runs of so many bytes each that this device trains together, at least 1. `None` where runs share nothing: each is a
+    /// cohort of its own, and cohorts run side by side.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn runs_together(&self, bytes: usize) -> Result<Option<usize>> {
+        let _ = bytes;
+        Ok(None)
+    }
     /// Whether the launches of a batch of so many rows are worth recording, see [`replay`](Self::replay).
     fn records_launches(&self, n_rows: usize) -> bool {
         let _ = n_rows;

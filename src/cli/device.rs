@@ -97,7 +97,7 @@ impl Device {
             Self::Auto | Self::Cpu => Ok(()),
             Self::Cuda(_) => Err(Error::data(
                 format!("device {self} was asked for, and {work} is computed on the CPU in this version"),
-                "use --device cpu or --device auto; embed, predict, screen and bench compute on CUDA devices",
+                "use --device cpu or --device auto; embed, train, evaluate, predict, screen and bench compute on CUDA devices",
             )),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use biollmnet::backend::Cpu;
 use biollmnet::data::folds::{Clusters, FoldOptions, Plan, SplitKind, read_clusters, read_folds};
 use biollmnet::data::{Columns, Dataset, Entities, Side, Task};
 use biollmnet::error::{Error, Result};
@@ -13,6 +14,7 @@ use biollmnet::metrics::ACTIVE_AFFINITY;
 use biollmnet::models::fusion::Fusion;
 use clap::{Args, ValueEnum};
 
+use super::device::Opened;
 use super::evaluation_folder;
 use super::pair_input::{JoinedPairs, PairInput, load_labelled, title};
 use super::training_flags::TrainingFlags;
@@ -167,7 +169,11 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         case_rna: args.hold_out.as_ref().filter(|hold_out| hold_out.side == Side::Rna).map(|h| h.id.clone()),
     };
     let overview = overview(&pairs, test.as_ref());
-    let (evaluation, runs) = evaluate(&request, clusters.as_ref(), &labels, overview, context.progress.as_ref())?;
+    let (clusters, progress) = (clusters.as_ref(), context.progress.as_ref());
+    let (evaluation, runs) = match context.backend()? {
+        Opened::Cpu => evaluate(&Cpu::single(), &request, clusters, &labels, overview, progress),
+        Opened::Cuda(cuda) => evaluate(cuda, &request, clusters, &labels, overview, progress),
+    }?;
     let test_table = test.as_ref().map(|test| &test.table);
     evaluation_folder::write(folder, &request, &evaluation, &runs, &pairs.table, test_table)?;
     evaluation_folder::print_summary(&evaluation, &args.out, context)?;

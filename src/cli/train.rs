@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use biollmnet::backend::Cpu;
 use biollmnet::error::Result;
 use biollmnet::train::Model;
 use clap::Args;
 use serde_json::json;
 
+use super::device::Opened;
 use super::output::{print, print_json};
 use super::pair_input::{PairInput, rejects_tsv};
 use super::training_flags::TrainingFlags;
@@ -38,7 +40,13 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
     let folder = Model::folder(&args.out, args.force)?;
     let pairs = args.input.load(context)?;
-    let model = Model::train(&pairs.data, &config, usize::from(args.members), args.seed, context.progress.as_ref())?;
+    let (data, members, progress) = (&pairs.data, usize::from(args.members), context.progress.as_ref());
+    let model = match context.backend()? {
+        // Networks train side by side; one alone uses all threads.
+        Opened::Cpu if members == 1 => Model::train(&Cpu::all_threads(), data, &config, 1, args.seed, progress),
+        Opened::Cpu => Model::train(&Cpu::single(), data, &config, members, args.seed, progress),
+        Opened::Cuda(cuda) => Model::train(cuda, data, &config, members, args.seed, progress),
+    }?;
     model.save(folder, rejects_tsv(&pairs.table)?.as_deref())?;
     let epochs: Vec<usize> = model.members.iter().map(|member| member.kept_epoch).collect();
     let summary = model.config.network().summary();

@@ -9,6 +9,7 @@ use super::verdict::Evidence;
 use crate::backend::Cpu;
 use crate::data::{Clusters, Entities, Pair, Task};
 use crate::error::Result;
+use crate::ops::TrainingBackend;
 use crate::progress::Progress;
 use crate::train::{Stop, TrainIndex};
 
@@ -30,18 +31,19 @@ pub struct Labels {
 /// Version of the layout of `metrics.json`.
 const SCHEMA: u32 = 1;
 
-/// Runs and judges everything. `overview` brings what only the reader of the pairs knows (rejected rows).
+/// Runs and judges everything; networks train on `backend`. `overview` brings what only the reader of the pairs knows (rejected rows).
 ///
 /// # Errors
 /// What a training or a baseline reports.
-pub fn evaluate(
+pub fn evaluate<B: TrainingBackend + Sync>(
+    backend: &B,
     request: &Request<'_>,
     clusters: Option<&Clusters>,
     labels: &Labels,
     overview: DataOverview,
     progress: &dyn Progress,
 ) -> Result<(Evaluation, Runs)> {
-    let runs = run(request, progress)?;
+    let runs = run(backend, request, progress)?;
     let tested = request.tested();
     let mut rows: Vec<u32> = request.plan.trainings.iter().flat_map(|split| split.test.iter().copied()).collect();
     rows.sort_unstable();

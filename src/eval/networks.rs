@@ -12,7 +12,8 @@ use crate::metrics::Ranking;
 use crate::models::fusion::Fusion;
 use crate::ops::TrainingBackend;
 use crate::train::{
-    Cohort, Criterion, FitPlan, FitRun, OutputStart, ResidentData, Run, TrainConfig, Trained, Watch, fit, train,
+    Cohort, Criterion, FitPlan, FitRun, OutputStart, ResidentData, Run, TrainConfig, Trained, Watch, bytes_of_run, fit,
+    train,
 };
 
 /// A request whose data lies on a device.
@@ -35,6 +36,16 @@ impl<'a, B: TrainingBackend> Networks<'a, B> {
     pub fn new(backend: &'a B, request: &'a Request<'a>) -> Result<Self> {
         let test = request.test.map(|test| ResidentData::new(backend, test)).transpose()?;
         Ok(Self { backend, request, data: ResidentData::new(backend, request.data)?, test })
+    }
+
+    /// Trainings that the device advances together; `None` where each is a cohort of its own.
+    pub fn together(&self) -> Result<Option<usize>> {
+        // The widest fusion has the most parameters.
+        let bytes = self.request.fusions.iter().map(|&fusion| {
+            let config = self.request.config.with_fusion(fusion);
+            bytes_of_run(&config.fusion_config(self.request.data), config.batch)
+        });
+        self.backend.runs_together(bytes.max().unwrap_or(0))
     }
 
     /// A cohort of trainings; what the gate does and how the training went only of the main network.

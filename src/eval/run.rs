@@ -1,15 +1,16 @@
-//! Every training and every baseline of an evaluation, in parallel over the cores; the result depends on none of that.
+//! Every training and every baseline of an evaluation, side by side or together as the device is; the result depends on
+//! none of that.
 
 use rayon::prelude::*;
 
 use super::baselines::{self, Baseline};
 use super::networks::Networks;
 use super::result::{History, Role};
-use crate::backend::Cpu;
 use crate::data::folds::Plan;
 use crate::data::{Dataset, Task};
 use crate::error::Result;
 use crate::models::fusion::{Fusion, GateShare};
+use crate::ops::TrainingBackend;
 use crate::progress::{Progress, check_interrupt};
 use crate::train::{TrainConfig, Trained};
 
@@ -104,11 +105,21 @@ pub struct Runs {
     pub parameters: usize,
 }
 
-/// One unit of parallel work.
+/// One unit of work.
 enum Job {
-    Network { fusion: usize, split: usize },
-    Shuffled { split: usize },
-    Baseline { baseline: usize, split: usize },
+    /// A cohort of networks on these trainings of the plan.
+    Networks {
+        fusion: usize,
+        splits: Vec<usize>,
+    },
+    /// The same on shuffled labels.
+    Shuffled {
+        splits: Vec<usize>,
+    },
+    Baseline {
+        baseline: usize,
+        split: usize,
+    },
 }
 
 /// What a unit of work brings.
@@ -118,46 +129,56 @@ pub(super) struct Outcome {
     pub gate: Option<GateShare>,
 }
 
-/// Runs everything.
+/// Runs everything: networks on `backend`, baselines on the CPU.
 ///
 /// # Errors
 /// The first failure of a training or baseline; [`Interrupted`](crate::error::Error::Interrupted) after a signal.
-pub fn run(request: &Request<'_>, progress: &dyn Progress) -> Result<Runs> {
+pub fn run<B: TrainingBackend + Sync>(backend: &B, request: &Request<'_>, progress: &dyn Progress) -> Result<Runs> {
     let n_splits = request.plan.trainings.len();
     let baselines = baselines::all(request.data.task);
     let first_seed = request.plan.trainings.first().map(|split| split.seed);
+    let networks = Networks::new(backend, request)?;
+    let together = networks.together()?;
+    let all: Vec<usize> = (0..n_splits).collect();
+    let cohorts =
+        |splits: &[usize]| -> Vec<Vec<usize>> { splits.chunks(together.unwrap_or(1)).map(<[usize]>::to_vec).collect() };
     let mut jobs: Vec<Job> = Vec::new();
     for fusion in 0..request.fusions.len() {
-        jobs.extend((0..n_splits).map(|split| Job::Network { fusion, split }));
+        jobs.extend(cohorts(&all).into_iter().map(|splits| Job::Networks { fusion, splits }));
     }
     // Chance is seen well enough from one seed.
     let first: Vec<usize> = (0..n_splits).filter(|&s| Some(request.plan.trainings[s].seed) == first_seed).collect();
-    jobs.extend(first.iter().map(|&split| Job::Shuffled { split }));
+    jobs.extend(cohorts(&first).into_iter().map(|splits| Job::Shuffled { splits }));
+    let n_networks = jobs.len();
     for baseline in 0..baselines.len() {
         jobs.extend((0..n_splits).map(|split| Job::Baseline { baseline, split }));
     }
 
-    let backend = Cpu::single();
-    let networks = Networks::new(&backend, request)?;
-    progress.begin("evaluating", "fits", Some(jobs.len() as u64));
-    let outcomes: Result<Vec<Vec<Outcome>>> = jobs
-        .par_iter()
-        .with_max_len(1)
-        .map(|job| {
-            check_interrupt()?;
-            let outcome = match *job {
-                Job::Network { fusion, split } => networks.outcomes(request.fusions[fusion], fusion == 0, &[split]),
-                Job::Shuffled { split } => networks.shuffled(&[split]),
-                Job::Baseline { baseline, split } => {
-                    baseline_part(request, baselines[baseline].as_ref(), split).map(|outcome| vec![outcome])
-                }
-            };
-            progress.advance(1);
-            outcome
-        })
-        .collect();
+    let n_fits = (request.fusions.len() + baselines.len()) * n_splits + first.len();
+    progress.begin("evaluating", "fits", Some(n_fits as u64));
+    let work = |job: &Job| {
+        check_interrupt()?;
+        let outcomes = match job {
+            Job::Networks { fusion, splits } => networks.outcomes(request.fusions[*fusion], *fusion == 0, splits),
+            Job::Shuffled { splits } => networks.shuffled(splits),
+            Job::Baseline { baseline, split } => {
+                baseline_part(request, baselines[*baseline].as_ref(), *split).map(|outcome| vec![outcome])
+            }
+        }?;
+        progress.advance(outcomes.len() as u64);
+        Ok(outcomes)
+    };
+    let side_by_side = |jobs: &[Job]| jobs.par_iter().with_max_len(1).map(work).collect::<Result<Vec<_>>>();
+    let outcomes = if together.is_none() {
+        side_by_side(&jobs)?
+    } else {
+        let (of_networks, of_baselines) = jobs.split_at(n_networks);
+        let (networks, baselines) =
+            rayon::join(|| of_networks.iter().map(work).collect::<Result<Vec<_>>>(), || side_by_side(of_baselines));
+        [networks?, baselines?].into_iter().flatten().collect()
+    };
     progress.finish();
-    let mut outcomes = outcomes?.into_iter().flatten();
+    let mut outcomes = outcomes.into_iter().flatten();
     let mut take = |n: usize| outcomes.by_ref().take(n).collect::<Vec<Outcome>>();
 
     let mut runs = Runs { models: Vec::new(), histories: Vec::new(), gates: Vec::new(), parameters: 0 };

@@ -93,7 +93,7 @@ impl<A: Activation> Case<A> for Attention<A> {
         let longest = self.lengths.iter().max().unwrap_or(&0);
         format!("{n_heads} heads of {d_head}, {} sequences to {longest}{}", self.lengths.len(), self.note)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (out, fault) = self.sequences(device, &self.lengths, &self.qkv)?;
         Ok(Found { values: A::widened(&out).into_owned(), fault })
     }

@@ -6,7 +6,6 @@ use super::numbers::{Guarded, Numbers, Operand, wide, widened_rows};
 use super::reference::{self, Rounding};
 use crate::backend::Activation;
 use crate::error::Result;
-use crate::ops::Backend;
 use crate::ops::batch_norm::{STATISTICS, batch_norm};
 
 struct BatchNorm<A> {
@@ -24,7 +23,7 @@ impl<A: Activation> Case<A> for BatchNorm<A> {
         let relu = if self.relu { ", relu" } else { "" };
         format!("rows {}, width {}{relu}", self.y.len() / self.width, self.width)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (width, padded) = (self.width, device.padded(self.width));
         let statistics = Operand::new(device, &widened_rows(&self.statistics, width, padded), padded)?;
         let mut y = Guarded::new(device, &widened_rows(&self.y, width, padded), padded)?;

@@ -6,7 +6,6 @@ use super::Subject;
 use super::reference::Rounding;
 use crate::backend::{Activation, Cpu};
 use crate::error::{Error, Result};
-use crate::ops::Backend;
 
 /// One comparison at one size.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,7 +55,7 @@ pub(super) trait Case<A: Activation> {
     fn op(&self) -> &'static str;
     fn size(&self) -> String;
     /// The op on a device.
-    fn run<B: Backend>(&self, device: &B) -> Result<Found>;
+    fn run<B: Subject>(&self, device: &B) -> Result<Found>;
     /// The op by its definition.
     fn exact(&self, rounding: Rounding) -> Vec<f64>;
     /// What an implementation in f32 may differ from the definition; `largest` is the largest result.

@@ -6,7 +6,6 @@ use super::numbers::{Guarded, Numbers, Operand};
 use super::reference::Rounding;
 use crate::backend::Activation;
 use crate::error::Result;
-use crate::ops::Backend;
 use crate::ops::embed_tokens::embed_tokens;
 
 const VOCABULARY: usize = 33;
@@ -25,7 +24,7 @@ impl<A: Activation> Case<A> for EmbedTokens {
     fn size(&self) -> String {
         format!("tokens {}, d {}", self.ids.len(), self.d)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (ids, scales) = (Operand::new(device, &self.ids, 1)?, Operand::new(device, &self.scales, 1)?);
         let table = Operand::new(device, &self.table, self.d)?;
         let mut x = Guarded::<B, A>::unwritten(device, self.ids.len(), self.d)?;

@@ -155,7 +155,7 @@ impl<A: Activation> Case<A> for Fusion<A> {
         let ([p, r], head) = (self.shape.widths(), self.shape.head().len());
         format!("{} pairs, {mixing}, widths {p} and {r}, head of {head}", self.pairs.len())
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (mut values, means, fault) = self.scores(device, self.pairs.len())?;
         values.extend(means);
         Ok(Found { values, fault })

@@ -7,7 +7,6 @@ use super::numbers::{Guarded, Numbers, Operand, wide, widened_rows};
 use super::reference::{self, Edges, Rounding};
 use crate::backend::Activation;
 use crate::error::Result;
-use crate::ops::Backend;
 use crate::ops::gin_aggregate::{Graph, gin_aggregate};
 
 const N_KINDS: usize = 18;
@@ -44,7 +43,7 @@ impl<A: Activation> Case<A> for GinAggregate<A> {
         let (nodes, edges) = (self.edges.offsets.len() - 1, self.edges.sources.len());
         format!("{nodes} nodes, {edges} edges, width {}", self.width)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let Edges { offsets, sources, kinds } = &self.edges;
         let (width, padded) = (self.width, device.padded(self.width));
         let graph = Graph::new(device, offsets, sources, kinds, N_KINDS)?;

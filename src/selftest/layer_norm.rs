@@ -41,7 +41,7 @@ impl<A: Activation> Case<A> for LayerNorm<A> {
     fn size(&self) -> String {
         format!("rows {}, d {}", self.x.len() / self.d, self.d)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (y, fault) = self.rows(device, &self.x)?;
         Ok(Found { values: A::widened(&y).into_owned(), fault })
     }

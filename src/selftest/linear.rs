@@ -127,7 +127,7 @@ impl<A: Activation> Case<A> for Layer<A> {
         let [m, n, k] = self.size;
         format!("m {m}, n {n}, k {k}{}{}", if self.bias.is_empty() { "" } else { ", bias" }, self.note)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (y, fault) = self.rows(device, &self.load(device)?, &self.x)?;
         Ok(Found { values: A::widened(&y).into_owned(), fault })
     }

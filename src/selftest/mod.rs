@@ -5,6 +5,7 @@
 //! plain implementation in f16, one that rounds every elementary step. Besides, what no number shows: nothing beside a
 //! result is written, a row has the same bits in any batch, and a NaN stays in its sequence.
 
+mod arrangement;
 mod attention;
 mod batch_norm;
 mod bench;
@@ -24,16 +25,17 @@ mod rope;
 mod segment_mean;
 #[cfg(test)]
 mod tests;
+mod training;
 
 use half::f16;
 
 use self::bench::Bench;
 pub use self::bench::Check;
 use crate::backend::{Activation, Cpu, Cuda};
-use crate::ops::Backend;
+use crate::ops::{Backend, TrainingBackend};
 
 /// A device that can be tested.
-pub trait Subject: Backend {
+pub trait Subject: Backend + TrainingBackend {
     /// Multiprocessors: work that fills them is cut in other tiles than less work.
     fn multiprocessors(&self) -> usize;
 }
@@ -56,6 +58,7 @@ pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -
     let mut bench = Bench::new(device, filter, seen);
     of_type::<B, f32>(&mut bench);
     of_type::<B, f16>(&mut bench);
+    training::check(&mut bench);
     bench.into_checks()
 }
 

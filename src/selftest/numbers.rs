@@ -1,6 +1,7 @@
 //! Operands: numbers that are the same in every run, and matrices on the device.
 
-use crate::backend::{Activation, Element, Matrix, MatrixMut, Memory};
+use super::arrangement::Arrangement;
+use crate::backend::{Activation, Element, Matrix, MatrixMut, Memory, StackMut};
 use crate::error::Result;
 
 /// A generator (`SplitMix64`).
@@ -105,6 +106,11 @@ impl<B: Memory, T: Element> Guarded<B, T> {
 
     pub fn all<'a>(&'a mut self, device: &B) -> MatrixMut<'a, B, T> {
         MatrixMut::at(device, &mut self.buffer, BEFORE, self.rows, self.cols)
+    }
+
+    /// The matrices of a stack that lie so in what is written.
+    pub fn stack<'a>(&'a mut self, device: &B, at: Arrangement) -> StackMut<'a, B, T> {
+        at.write(device, &mut self.buffer, BEFORE)
     }
 
     /// Writes one number of all that there are.

@@ -79,7 +79,7 @@ impl<A: Activation> Case<A> for Rope<A> {
         let bias = if self.bias.is_empty() { "" } else { ", bias" };
         format!("m {m}, {n_heads} heads of {d_head}, k {}{bias}", self.k)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (qkv, fault) = self.rows(device, self.positions.len())?;
         Ok(Found { values: A::widened(&qkv).into_owned(), fault })
     }

@@ -6,7 +6,6 @@ use super::numbers::{Guarded, Numbers, Operand, wide};
 use super::reference::{self, Rounding};
 use crate::backend::Activation;
 use crate::error::Result;
-use crate::ops::Backend;
 use crate::ops::segment_mean::segment_mean;
 
 const SEGMENTS: [[u32; 2]; 9] = [[0, 0], [5, 5], [3, 4], [0, 333], [2, 35], [34, 42], [34, 43], [332, 333], [333, 333]];
@@ -24,7 +23,7 @@ impl<A: Activation> Case<A> for SegmentMean<A> {
     fn size(&self) -> String {
         format!("{} segments to {}, d {}", self.segments.len(), self.x.len() / self.d, self.d)
     }
-    fn run<B: Backend>(&self, device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (x, segments) = (Operand::new(device, &self.x, self.d)?, self.segments.as_flattened());
         let segments = Operand::new(device, segments, 2)?;
         let mut means = Guarded::<B, f32>::unwritten(device, self.segments.len(), self.d)?;

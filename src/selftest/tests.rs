@@ -17,7 +17,7 @@ impl<A: Activation> Case<A> for Off {
     fn size(&self) -> String {
         "n 2".to_owned()
     }
-    fn run<B: Backend>(&self, _device: &B) -> Result<Found> {
+    fn run<B: Subject>(&self, _device: &B) -> Result<Found> {
         let off = self.0.ok_or_else(|| Error::DeviceLost { device: "it".to_owned(), what: "is gone".to_owned() })?;
         Ok(Found { values: vec![1.0, 1.0 + off], fault: self.1.map(str::to_owned) })
     }

@@ -1,13 +1,18 @@
 //! What a cohort is: runs of one network shape that advance together.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use super::config::TrainConfig;
 use super::resident::ResidentData;
+use super::score::SCORING_BATCH;
 use super::standardise::Standardiser;
 use super::stop::Criterion;
 use crate::backend::Memory;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
-use crate::models::fusion::FusionNetwork;
+use crate::models::fusion::{FusionConfig, FusionNetwork, Layout};
 
 /// What is scored after each epoch, and how that decides which weights are kept.
 pub struct Watch<'a, B: Memory> {
@@ -63,6 +68,33 @@ impl<'a, B: Memory> Cohort<'a, B> {
     pub(super) fn watched(&self, run: &Run<'a>) -> &'a [u32] {
         if self.watch.is_some() { run.watched } else { &[] }
     }
+}
+
+/// Does `work`, which brings a result per run, on cohorts of the runs `0..n` of so many bytes each.
+///
+/// # Errors
+/// The first of `work`; what the device reports.
+pub fn in_cohorts<B: Memory + Sync, R: Send>(
+    backend: &B,
+    n: usize,
+    bytes: usize,
+    work: impl Fn(Range<usize>) -> Result<Vec<R>> + Sync,
+) -> Result<Vec<R>> {
+    let results: Result<Vec<Vec<R>>> = match backend.runs_together(bytes)? {
+        None => (0..n).into_par_iter().with_max_len(1).map(|run| work(run..run + 1)).collect(),
+        Some(together) => (0..n).step_by(together).map(|first| work(first..n.min(first + together))).collect(),
+    };
+    Ok(results?.into_iter().flatten().collect())
+}
+
+/// Bytes that a run takes on a device, with its share of the memory that scores its watched pairs.
+#[must_use]
+pub fn bytes_of_run(config: &FusionConfig, batch: usize) -> usize {
+    let (p, r) = (config.partner_width(), config.rna_width());
+    let head: usize = config.head.iter().sum::<usize>() + config.n_outputs;
+    let activations = config.d_partner + config.d_rna + 3 * (p + r) + config.fused_width() + head;
+    // Parameters, two moments and the weights that are kept; activations and their gradients, and those of scoring.
+    size_of::<f32>() * (4 * Layout::new(config).len() + (2 * batch + SCORING_BATCH) * activations)
 }
 
 /// A trained network.

@@ -17,7 +17,7 @@ mod train;
 mod trainer;
 
 pub use calibration::Platt;
-pub use cohort::{Cohort, OutputStart, Run, Trained, Watch};
+pub use cohort::{Cohort, OutputStart, Run, Trained, Watch, bytes_of_run, in_cohorts};
 pub use config::{NetworkConfig, Preset, TrainConfig};
 pub use fit::{FitPlan, FitRun, Fitted, fit};
 pub use model::{Model, ModelConfig};

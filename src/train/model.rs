@@ -1,19 +1,20 @@
 //! A trained model: members, calibration, and an index of what it was trained on.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Platt;
-use super::cohort::Trained;
+use super::cohort::{Trained, bytes_of_run, in_cohorts};
 use super::config::TrainConfig;
 use super::fit::{FitPlan, FitRun, Fitted, fit};
 use super::resident::ResidentData;
 use super::similarity::TrainIndex;
+use super::stop::Stop;
 use crate::backend::Cpu;
 use crate::data::folds::Split;
 use crate::data::{Dataset, EncoderIdentity, Entities, Pair, Task};
 use crate::error::{Error, Result};
 use crate::models::fusion::FusionConfig;
+use crate::ops::TrainingBackend;
 use crate::progress::Progress;
 
 /// What a model says about itself: `config.json`.
@@ -68,11 +69,12 @@ impl Model {
     /// Trains `members` networks on all pairs of `data`: each sees the same inner part and starts from its own seed.
     ///
     /// Calibration is fitted on the inner part, on the mean logit of networks that never trained on it. Where the
-    /// stopping rule has no inner part it is fitted by one more training that has.
+    /// stopping rule trains on it too, one more network is trained that does not.
     ///
     /// # Errors
     /// What [`fit`] reports.
-    pub fn train(
+    pub fn train<B: TrainingBackend + Sync>(
+        backend: &B,
         data: &Dataset,
         config: &TrainConfig,
         members: usize,
@@ -81,32 +83,29 @@ impl Model {
     ) -> Result<Self> {
         let split = Split::without_test(data, config.inner, seed)?;
         let inner = &split.inner;
-        progress.begin("training", "members", Some(members as u64));
-        // Members run side by side; one alone uses all threads.
-        let backend = if members == 1 { Cpu::all_threads() } else { Cpu::single() };
-        let resident = ResidentData::new(&backend, data)?;
-        let fitted: Result<Vec<Vec<Fitted>>> = (0..members)
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|member| {
-                let runs = [FitRun { train: &split.train, inner, seed: seed.wrapping_add(member as u64) }];
-                let fitted = fit(&backend, &FitPlan { data: &resident, config, runs: &runs });
-                progress.advance(1);
-                fitted
-            })
+        let mut runs: Vec<FitRun<'_>> = (0..members as u64)
+            .map(|member| FitRun { train: &split.train, inner, seed: seed.wrapping_add(member) })
             .collect();
-        progress.finish();
-        let mut fitted = fitted?.concat();
-        let mut inner_predictions: Vec<&[f32]> = fitted.iter().map(|f| f.inner_predictions.as_slice()).collect();
-        let held_back;
-        if data.task != Task::Regression && inner_predictions.iter().all(|p| p.is_empty()) {
-            let runs = [FitRun { train: &split.train, inner: &[], seed }];
-            let fitted = fit(&backend, &FitPlan { data: &resident, config, runs: &runs })?;
-            held_back = fitted[0].trained.predict(&backend, &resident, inner)?;
-            inner_predictions = vec![&held_back];
+        if config.stop == Stop::Fixed && data.task != Task::Regression {
+            runs.push(FitRun { train: &split.train, inner: &[], seed });
         }
-        let calibration = calibrate(data, inner, &inner_predictions);
-        let members: Vec<Trained> = fitted.drain(..).map(|f| f.trained).collect();
+        progress.begin("training", "networks", Some(runs.len() as u64));
+        let resident = ResidentData::new(backend, data)?;
+        let bytes = bytes_of_run(&config.fusion_config(data), config.batch);
+        let mut fitted: Vec<Fitted> = in_cohorts(backend, runs.len(), bytes, |cohort| {
+            let runs = &runs[cohort];
+            let fitted = fit(backend, &FitPlan { data: &resident, config, runs });
+            progress.advance(runs.len() as u64);
+            fitted
+        })?;
+        progress.finish();
+        let held_back = match fitted.get(members) {
+            Some(extra) => vec![extra.trained.predict(backend, &resident, inner)?],
+            None => fitted.iter_mut().map(|fitted| std::mem::take(&mut fitted.inner_predictions)).collect(),
+        };
+        fitted.truncate(members);
+        let calibration = calibrate(data, inner, &held_back);
+        let members: Vec<Trained> = fitted.into_iter().map(|f| f.trained).collect();
         let used = |of: fn(&Pair) -> u32| -> Vec<u32> {
             let mut entities: Vec<u32> = data.pairs.iter().map(of).collect();
             entities.sort_unstable();
@@ -172,7 +171,7 @@ fn short(digest: &str) -> &str {
 }
 
 /// Platt's calibration per label, on the mean logit of the members.
-fn calibrate(data: &Dataset, inner: &[u32], predictions: &[&[f32]]) -> Vec<Option<Platt>> {
+fn calibrate(data: &Dataset, inner: &[u32], predictions: &[Vec<f32>]) -> Vec<Option<Platt>> {
     let width = data.n_labels();
     if data.task == Task::Regression {
         return vec![None; width];

@@ -12,7 +12,7 @@ use crate::ops::clock::{CLOCK_WORDS, Tick};
 use crate::ops::gather_pairs::gather_pairs;
 
 /// Most pairs of a run that are scored together: enough to fill the matrix unit, small enough for the second-level cache.
-const SCORING_BATCH: usize = 256;
+pub(super) const SCORING_BATCH: usize = 256;
 
 /// Scores the same pairs again and again: what the device needs for it lies there.
 pub(super) struct Scorer<'a, B: Memory> {

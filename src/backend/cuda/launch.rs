@@ -23,6 +23,13 @@ pub struct Grid {
     pub shared: usize,
 }
 
+impl Grid {
+    /// A thread for four of the `n` numbers of each run.
+    pub fn by_fours(n: usize, runs: usize) -> Self {
+        Self { blocks: [n.div_ceil(1024), runs], threads: 256, shared: 0 }
+    }
+}
+
 /// Most blocks along y that a device takes.
 const MOST_Y: usize = 65_535;
 

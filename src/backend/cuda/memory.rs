@@ -157,6 +157,11 @@ impl Memory for Cuda {
         fetch.wait()
     }
 
+    fn runs_together(&self, bytes: usize) -> Result<Option<usize>> {
+        // A quarter is left to data, scoring and what else the device does.
+        Ok(Some((self.memory()?.0 / 4 * 3 / bytes.max(1)).max(1)))
+    }
+
     fn records_launches(&self, n_rows: usize) -> bool {
         n_rows <= RECORDED_ROWS
     }

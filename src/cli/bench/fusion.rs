@@ -1,19 +1,23 @@
 //! `biollmnet bench fusion`: training of the fusion network.
 
 use std::path::PathBuf;
+use std::slice::from_ref;
 use std::sync::Arc;
 
-use biollmnet::backend::Cpu;
+use biollmnet::backend::{Cpu, Cuda, Memory};
 use biollmnet::data::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Task};
 use biollmnet::error::Result;
+use biollmnet::models::fusion::Layout;
 use biollmnet::train::{Cohort, OutputStart, Preset, ResidentData, Run, TrainConfig, Trainer};
 use clap::Args;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Measuring, median};
+use super::{Measuring, inside, median};
 use crate::cli::Context;
+use crate::cli::device::Opened;
 use crate::cli::output::{print, print_json};
 use crate::cli::reading::Reading;
 
@@ -35,6 +39,9 @@ pub struct FusionArgs {
     /// Keep the dropout of the configuration; the peers run without.
     #[arg(long)]
     dropout: bool,
+    /// Trainings that advance together, each with a thread of its own on the CPU: the folds and seeds of an evaluation.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    runs_together: u16,
     #[command(flatten)]
     measuring: Measuring,
 }
@@ -43,48 +50,69 @@ pub struct FusionArgs {
 #[derive(Debug, Serialize)]
 struct Report {
     what: String,
+    device: String,
     threads: usize,
+    runs_together: usize,
     pairs: usize,
     batch: usize,
     parameters: usize,
+    /// Seconds of an epoch of all runs.
     epochs: Vec<f64>,
-    /// Median.
+    /// Median ÷ runs.
     seconds_per_epoch: f64,
+    /// Of all runs together.
     steps_per_second: f64,
     pairs_per_second: f64,
     /// Matrix products of forward and backward pass, 10⁹ floating-point operations per second.
     gflops: f64,
-    /// The same ÷ the matrix product ceiling below.
+    /// Parameters and moments that steps read and write once (24 bytes per parameter and step), 10⁹ per second.
+    update_gb_per_second: f64,
+    /// What the CPU can do, where it computed.
+    #[serde(flatten)]
+    ceilings: Option<Shares>,
+}
+
+/// The same as shares of what the CPU can do.
+#[derive(Debug, Serialize)]
+struct Shares {
+    /// Operations ÷ the matrix product below.
     share_of_gemm: f64,
-    /// Bytes that Adam reads and writes alone (28 per parameter and step), 10⁹ per second of the whole step.
-    adam_gb_per_second: f64,
+    /// Bytes ÷ the copy below.
+    share_of_copy: f64,
     ceilings: Reading,
 }
 
 /// Measures and prints; a repetition is an epoch.
 pub fn run(args: &FusionArgs, context: &Context) -> Result<()> {
-    // Inside the pool, as a training runs: from outside, every op would wait for a worker to wake up.
-    let report = rayon::scope(|_| measure(args))?;
+    let opened = context.backend()?;
+    let report = inside(opened, || match opened {
+        Opened::Cpu => on_cpu(args),
+        Opened::Cuda(cuda) => on_cuda(args, cuda),
+    })?;
     args.measuring.export(&report)?;
     if context.json {
-        print_json(&report)?;
-    } else {
-        print(format!("{}, {} threads, batch {}", report.what, report.threads, report.batch))?;
+        return print_json(&report);
+    }
+    print(format!("{} on {}, {} together, batch {}", report.what, report.device, report.runs_together, report.batch))?;
+    print(format!(
+        "{:.4} s per epoch of {} pairs and run ({:.0} steps/s, {:.0} pairs/s of all runs), median of {}",
+        report.seconds_per_epoch,
+        report.pairs,
+        report.steps_per_second,
+        report.pairs_per_second,
+        report.epochs.len()
+    ))?;
+    print(format!(
+        "{:.0} GFLOP/s of matrix products, {:.1} GB/s of parameters and moments",
+        report.gflops, report.update_gb_per_second
+    ))?;
+    if let Some(Shares { share_of_gemm, share_of_copy, ceilings }) = &report.ceilings {
         print(format!(
-            "{:.3} s per epoch of {} pairs ({:.0} steps/s, {:.0} pairs/s), median of {}",
-            report.seconds_per_epoch,
-            report.pairs,
-            report.steps_per_second,
-            report.pairs_per_second,
-            report.epochs.len()
-        ))?;
-        print(format!(
-            "{:.0} GFLOP/s of matrix products, {:.0} % of the {:.0} measured here; Adam moves {:.1} GB/s (copy here {:.1})",
-            report.gflops,
-            100.0 * report.share_of_gemm,
-            report.ceilings.gemm_gflops,
-            report.adam_gb_per_second,
-            report.ceilings.copy_gb_per_second
+            "{:.0} % of the {:.0} GFLOP/s and {:.0} % of the {:.1} GB/s of a copy that were measured here",
+            100.0 * share_of_gemm,
+            ceilings.gemm_gflops,
+            100.0 * share_of_copy,
+            ceilings.copy_gb_per_second
         ))?;
     }
     Ok(())
@@ -110,39 +138,79 @@ fn random_pairs(args: &FusionArgs) -> Dataset {
     Dataset { rna, partner, pairs, labels, label_names: vec!["label".into()], task: Task::Binary }
 }
 
-fn measure(args: &FusionArgs) -> Result<Report> {
+/// The training that is measured, without its data.
+fn config(args: &FusionArgs) -> Result<TrainConfig> {
     let mut config = TrainConfig::load(Preset::RnaProtein, Some(&args.config))?;
     config.standardise = false;
     if !args.dropout {
         (config.network.dropout_projection, config.network.dropout_head) = (0.0, 0.0);
     }
-    let data = random_pairs(args);
-    let network = config.fusion_config(&data);
-    let rows: Vec<u32> = (0..args.pairs as u32).collect();
-    let backend = Cpu::all_threads();
+    Ok(config)
+}
+
+/// One run with all threads, or runs side by side with a thread each.
+fn on_cpu(args: &FusionArgs) -> Result<Report> {
+    let together = usize::from(args.runs_together);
+    let backend = if together == 1 { Cpu::all_threads() } else { Cpu::single() };
+    let (config, data, rows) = (config(args)?, random_pairs(args), (0..args.pairs as u32).collect::<Vec<u32>>());
     let resident = ResidentData::new(&backend, &data)?;
-    let runs = [Run { rows: &rows, watched: &[], epochs: 0, seed: 0 }];
-    let start = OutputStart::Drawn;
-    let cohort = Cohort { data: &resident, config: &config, start, watch: None, runs: &runs };
-    let (mut trainer, _) = Trainer::new(&backend, &cohort)?;
-    let epochs = args.measuring.seconds(|| trainer.epoch(&[true]).map(|_| ()))?;
-    let seconds = median(&epochs);
-    let steps = args.pairs.div_ceil(config.batch) as f64;
+    let runs: Vec<Run<'_>> = (0..together as u64).map(|seed| run_of(&rows, seed)).collect();
+    let cohorts: Vec<Cohort<'_, Cpu>> = runs.iter().map(|run| cohort(&resident, &config, from_ref(run))).collect();
+    let trainers: Result<Vec<_>> = cohorts.iter().map(|cohort| Ok(Trainer::new(&backend, cohort)?.0)).collect();
+    let mut trainers = trainers?;
+    let epochs = args.measuring.seconds(|| {
+        trainers.par_iter_mut().with_max_len(1).try_for_each(|trainer| trainer.epoch(&[true]).map(|_| ()))
+    })?;
     let ceilings = Reading::take()?;
-    let gflops = args.pairs as f64 * network.training_flops() / seconds / 1e9;
-    Ok(Report {
+    let mut report = report(args, &config, &data, epochs, "the CPU".into());
+    report.ceilings = Some(Shares {
+        share_of_gemm: report.gflops / ceilings.gemm_gflops,
+        share_of_copy: report.update_gb_per_second / ceilings.copy_gb_per_second,
+        ceilings,
+    });
+    Ok(report)
+}
+
+/// One cohort of all runs.
+fn on_cuda(args: &FusionArgs, cuda: &Cuda) -> Result<Report> {
+    let (config, data, rows) = (config(args)?, random_pairs(args), (0..args.pairs as u32).collect::<Vec<u32>>());
+    let resident = ResidentData::new(cuda, &data)?;
+    let runs: Vec<Run<'_>> = (0..u64::from(args.runs_together)).map(|seed| run_of(&rows, seed)).collect();
+    let cohort = cohort(&resident, &config, &runs);
+    let (mut trainer, _) = Trainer::new(cuda, &cohort)?;
+    let active = vec![true; runs.len()];
+    let epochs = args.measuring.seconds(|| trainer.epoch(&active).map(|_| ()))?;
+    Ok(report(args, &config, &data, epochs, cuda.info().to_string()))
+}
+
+fn run_of(rows: &[u32], seed: u64) -> Run<'_> {
+    Run { rows, watched: &[], epochs: 0, seed }
+}
+
+fn cohort<'a, B: Memory>(data: &'a ResidentData<'a, B>, config: &'a TrainConfig, runs: &'a [Run<'a>]) -> Cohort<'a, B> {
+    Cohort { data, config, start: OutputStart::Drawn, watch: None, runs }
+}
+
+fn report(args: &FusionArgs, config: &TrainConfig, data: &Dataset, epochs: Vec<f64>, device: String) -> Report {
+    let network = config.fusion_config(data);
+    let together = usize::from(args.runs_together);
+    let seconds = median(&epochs) / together as f64;
+    let steps = args.pairs.div_ceil(config.batch) as f64;
+    let parameters = Layout::new(&network).len();
+    Report {
         what: format!("fusion training, {}", network.summary()),
-        threads: backend.threads,
+        device,
+        threads: rayon::current_num_threads(),
+        runs_together: together,
         pairs: args.pairs,
         batch: config.batch,
-        parameters: trainer.n_parameters(),
+        parameters,
         seconds_per_epoch: seconds,
         steps_per_second: steps / seconds,
         pairs_per_second: args.pairs as f64 / seconds,
-        gflops,
-        share_of_gemm: gflops / ceilings.gemm_gflops,
-        adam_gb_per_second: 28.0 * trainer.n_parameters() as f64 * steps / seconds / 1e9,
+        gflops: args.pairs as f64 * network.training_flops() / seconds / 1e9,
+        update_gb_per_second: 24.0 * parameters as f64 * steps / seconds / 1e9,
         epochs,
-        ceilings,
-    })
+        ceilings: None,
+    }
 }

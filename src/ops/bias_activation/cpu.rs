@@ -1,7 +1,7 @@
 //! CPU twin, vectorised by the compiler for the instruction set found at run time.
 
 use super::philox::{WORDS, words};
-use super::{BiasActivation, Dropout, keep_scale};
+use super::{BiasActivation, Dropout, keep_scale, threshold};
 use crate::backend::{Cpu, Real, Stack, StackMut};
 use crate::error::Result;
 use crate::ops::clock::Tick;
@@ -26,7 +26,7 @@ impl<T: Real> BiasActivation<T> for Cpu {
                     }
                 }
                 if let Some((rate, layer, tick)) = masks {
-                    let threshold = (f64::from(rate) * 2f64.powi(32)) as u32;
+                    let threshold = threshold(rate);
                     let scale = keep_scale::<T>(rate);
                     for (group, values) in y.chunks_mut(WORDS).enumerate() {
                         let random = words(tick.seed, layer, tick.step, group as u32);

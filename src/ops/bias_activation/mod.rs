@@ -3,6 +3,7 @@
 //! Dropout masks come from a counter ([`Dropout`]), so that every device drops the same elements and nothing is stored.
 
 mod cpu;
+mod cuda;
 mod philox;
 
 use super::clock::{CLOCK_WORDS, Clock};
@@ -82,6 +83,11 @@ pub fn bias_activation_gradient<B: BiasActivation<T>, T: Real>(
 ) -> Result<()> {
     expect_shape("bias_activation_gradient", "dy", y.shape(), dy.shape())?;
     backend.bias_activation_gradient_raw(rate, y, dy)
+}
+
+/// Words below it drop their element.
+fn threshold(rate: f32) -> u32 {
+    (f64::from(rate) * 2f64.powi(32)) as u32
 }
 
 /// `1/(1 − rate)`, by which kept elements are scaled.

@@ -4,6 +4,7 @@
 //! input-dependent gate, whose logits are a linear layer of `[p | r]`; a row of zeros is the element-wise average.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! The pairs of a step: vectors out of the tables that lie on the device, standardised, and their labels.
 
 mod cpu;
+mod cuda;
 
 use super::clock::{CLOCK_WORDS, Clock};
 use crate::backend::{Matrix, Memory, Stack, StackMut, expect_shape};

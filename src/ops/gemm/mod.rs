@@ -2,8 +2,11 @@
 //! type. The gradient of its weights is in [`weight_update`](super::weight_update).
 
 mod cpu;
+mod cuda;
+mod nn;
+mod nt;
+mod panels;
 mod row_dots;
-mod row_dots_f64;
 
 use crate::backend::{Memory, Real, Stack, StackMut, expect_shape};
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! Loss of a batch of pairs and its gradient.
 
 mod cpu;
+mod cuda;
 
 use serde::{Deserialize, Serialize};
 

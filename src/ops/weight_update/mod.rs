@@ -3,6 +3,7 @@
 
 mod adam;
 mod cpu;
+mod cuda;
 mod estimate;
 mod plain;
 mod tile;
