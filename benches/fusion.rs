@@ -5,7 +5,7 @@ use std::hint::black_box;
 use biollmnet::backend::{Cpu, Matrix, MatrixMut, Memory, Stack, StackMut};
 use biollmnet::data::Task;
 use biollmnet::models::fusion::{
-    Fusion, FusionConfig, FusionNetwork, Learning, Moments, Parameters, Projection, Workspace,
+    Fusion, FusionConfig, FusionNetwork, Learning, Moments, Parameters, Projection, Step, Workspace,
 };
 use biollmnet::ops::clock::CLOCK_WORDS;
 use biollmnet::ops::gemm::{Product, gemm};
@@ -51,10 +51,9 @@ fn training_step(c: &mut Criterion) {
                 let words = config.tick(1, step, BATCH as u32, 0).words().to_vec();
                 let clock = Matrix::of(&backend, &words, 1, CLOCK_WORDS);
                 network.forward(&backend, &parameters, &mut work, BATCH, Some(clock)).expect("forward");
+                let now = Step { n: BATCH, clock, dropout: true };
                 let mut learning = Learning::Adam(config, &mut moments);
-                network
-                    .backward(&backend, &mut parameters, &mut work, BATCH, clock, true, &mut learning)
-                    .expect("backward");
+                network.backward(&backend, &mut parameters, &mut work, &now, &mut learning).expect("backward");
                 black_box(work.totals[0])
             });
         });

@@ -1,5 +1,5 @@
-// What follows a product: y = dropout(relu(y + bias)) in place, and its gradient dy = dy * slope, where the slope is `scale`
-// where the stored output is above 0, else 0. One matrix y of `n` numbers, rows of `width`, for each run.
+// What follows a product: y = dropout(relu(y + bias)) in place, and its gradient dy = dy * slope, where the slope is
+// `scale` where the stored output is above 0, else 0. One matrix y of `n` numbers, rows of `width`, for each run.
 //
 // Dropout: number i of a run is dropped where word i of its Philox4x32-7 stream is below `threshold`, the others are
 // multiplied by `scale`. Counter (16 g + l, layer, step, 0) under the run's seed gives words 64 g + 16 w + l, w = 0..3,

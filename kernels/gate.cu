@@ -4,8 +4,8 @@
 //   join_rows       joined = [p | r]
 //   split_rows      the reverse; adds to p and r with `accumulate`
 //
-// A run's numbers of an operand begin `stride` after those of the run before. Row i of its g begins i * g_row after them: a
-// g_row of 0 is one row for all.
+// A run's numbers of an operand begin `stride` after those of the run before. Row i of its g begins i * g_row after
+// them: a g_row of 0 is one row for all.
 //
 // Grid: (ceil(numbers of a run / 1024), runs) blocks of 256 threads.
 #include "rt.cuh"

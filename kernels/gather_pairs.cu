@@ -1,8 +1,9 @@
-// The pairs of a step, for all runs: row i of a run is pair orders[run][first + i], where its clock tells `first` and the
-// number of rows. Vectors are standardised, (x - mean) inverse_sd, labels are divided by the run's scale. Rows from that
-// number on hold vectors of zeros and labels of NaN, from which nothing is learnt.
+// The pairs of a step, for all runs: row i of a run is pair orders[run][first + i], where its clock tells `first` and
+// the number of rows. Vectors are standardised, (x - mean) inverse_sd, labels are divided by the run's scale. Rows from
+// that number on hold vectors of zeros and labels of NaN, from which nothing is learnt.
 //
-// Grid: (rows of a batch, runs) blocks of 256 threads. A scale is mean [d], then inverse_sd [d]. Without labels n_labels is 0.
+// Grid: (rows of a batch, runs) blocks of 256 threads. A scale is mean [d], then inverse_sd [d]. Without labels
+// n_labels is 0.
 #include "rt.cuh"
 
 constexpr int THREADS = 256, CLOCK = 12;  // words of a run's clock

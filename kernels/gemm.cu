@@ -3,9 +3,9 @@
 //   gemm_nn   c[m, n] = a[m, k] b[k, n], the gradient of what it read
 // Matrices of a run begin `stride` numbers after those of the run before.
 //
-// A block has 32 rows and COLUMNS columns of c: the suffix 64 or 32. Its four warps share k, not c: warp w adds up slices
-// w, w + 4, ... of 16 terms, each in ascending order, and the four sums are added up last. So weights stream once, through
-// three stages that belong to one warp alone, and the order of a sum depends on k alone.
+// A block has 32 rows and COLUMNS columns of c: the suffix 64 or 32. Its four warps share k, not c: warp w adds up
+// slices w, w + 4, ... of 16 terms, each in ascending order, and the four sums are added up last. So weights stream
+// once, through three stages that belong to one warp alone, and the order of a sum depends on k alone.
 //
 //   kernel       threads   dynamic shared memory   grid
 //   gemm_nt_64   128       92160 bytes             (ceil(m / 32) * ceil(n / 64), runs)

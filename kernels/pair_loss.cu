@@ -1,8 +1,9 @@
 // Loss of a run's step and its gradient, in f64: over the known labels (those that are no NaN) of `n` logits,
 //   binary cross-entropy   log(1 + e^z) - y z, slope 1 / (1 + e^-z) - y
 //   squared error          (z - y)^2, slope 2 (z - y)
-// gradient = slope / number of known labels, 0 at unknown ones. The sum of the loss and the number of known labels are added
-// to the totals of the run. The order of the sum depends on n alone: thread t adds up t, t + 256, ..., then pairs of threads.
+// gradient = slope / number of known labels, 0 at unknown ones. The sum of the loss and the number of known labels are
+// added to the totals of the run. The order of the sum depends on n alone: thread t adds up t, t + 256, ..., then pairs
+// of threads.
 //
 // Grid: (1, runs) blocks of 256 threads; 4096 bytes of shared memory.
 #include "rt.cuh"

@@ -1,12 +1,12 @@
-// Gradient of a linear layer's weights, dW = dy^T x, db = sum of dy over the rows, and at once what is done with it, for all
-// runs: `weight_update_gradient` writes it, `weight_update_adam` moves weights and moments by Adam,
+// Gradient of a linear layer's weights, dW = dy^T x, db = sum of dy over the rows, and at once what is done with it,
+// for all runs: `weight_update_gradient` writes it, `weight_update_adam` moves weights and moments by Adam,
 //   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2,   p -= rate m / (sqrt(v) root + epsilon)
-// with rate and root of the run's clock; a run whose step is 0 is left alone. dy [rows, outputs], x [rows, inputs]; the layer
-// is its weights [outputs, inputs], then its bias [outputs]; inputs = 0 is a bias alone.
+// with rate and root of the run's clock; a run whose step is 0 is left alone. dy [rows, outputs], x [rows, inputs]; the
+// layer is its weights [outputs, inputs], then its bias [outputs]; inputs = 0 is a bias alone.
 //
-// A block has 32 outputs and 128 inputs: a warp 4 outputs, a lane 4 neighbouring inputs, so that a warp's accesses are whole
-// rows of 512 bytes. Weights and moments are on their way while the product is computed from shared memory, 32 rows at a
-// time in ascending order; each is read and written once. The blocks of the first inputs have the bias too.
+// A block has 32 outputs and 128 inputs: a warp 4 outputs, a lane 4 neighbouring inputs, so that a warp's accesses are
+// whole rows of 512 bytes. Weights and moments are on their way while the product is computed from shared memory, 32
+// rows at a time in ascending order; each is read and written once. The blocks of the first inputs have the bias too.
 //
 // Grid: (ceil(outputs / 32) * max(1, ceil(inputs / 128)), runs) blocks of 256 threads; 20480 bytes of shared memory.
 #include "rt.cuh"

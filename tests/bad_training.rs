@@ -75,9 +75,8 @@ fn flags_out_of_range() {
         both_refuse(&bench, &[flags], 2, &[part]);
     }
     both_refuse(&bench, &[("--quiet", ""), ("--verbose", "")], 2, &["--quiet"]);
-    for device in ["cuda", "cuda:3"] {
-        both_refuse(&bench, &[("--device", device)], 3, &["cuda:", "--device cpu"]);
-    }
+    // No machine has so many devices, and this one may have none.
+    both_refuse(&bench, &[("--device", "cuda:77")], 3, &["--device cpu"]);
     for members in ["0", "-1", "1001", "x"] {
         bench.train_refused(&[("--members", members)], 2, &["error: "]);
     }

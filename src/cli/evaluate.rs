@@ -123,6 +123,7 @@ impl std::str::FromStr for HoldOut {
 /// Evaluates and writes the folder.
 pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
+    let opened = context.backend()?;
     // The folder is taken first: a long evaluation must not end at a place that cannot be written.
     let folder = OutputFolder::create(&args.out, evaluation_folder::KIND, args.force)?;
     let pairs = args.input.load(context)?;
@@ -170,7 +171,7 @@ pub fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     };
     let overview = overview(&pairs, test.as_ref());
     let (clusters, progress) = (clusters.as_ref(), context.progress.as_ref());
-    let (evaluation, runs) = match context.backend()? {
+    let (evaluation, runs) = match opened {
         Opened::Cpu => evaluate(&Cpu::single(), &request, clusters, &labels, overview, progress),
         Opened::Cuda(cuda) => evaluate(cuda, &request, clusters, &labels, overview, progress),
     }?;

@@ -38,10 +38,11 @@ pub struct TrainArgs {
 /// Trains and writes the model folder.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
+    let opened = context.backend()?;
     let folder = Model::folder(&args.out, args.force)?;
     let pairs = args.input.load(context)?;
     let (data, members, progress) = (&pairs.data, usize::from(args.members), context.progress.as_ref());
-    let model = match context.backend()? {
+    let model = match opened {
         // Networks train side by side; one alone uses all threads.
         Opened::Cpu if members == 1 => Model::train(&Cpu::all_threads(), data, &config, 1, args.seed, progress),
         Opened::Cpu => Model::train(&Cpu::single(), data, &config, members, args.seed, progress),

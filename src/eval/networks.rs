@@ -64,7 +64,9 @@ impl<'a, B: TrainingBackend> Networks<'a, B> {
         }
         let resident = self.data.of_same_entities(self.backend, &copies)?;
         let mut outcomes = self.cohort(&resident, self.request.fusions[0], false, splits, data.len() as u32)?;
-        outcomes.iter_mut().for_each(|outcome| outcome.part.threshold = None);
+        for outcome in &mut outcomes {
+            outcome.part.threshold = None;
+        }
         Ok(outcomes)
     }
 

@@ -3,8 +3,8 @@
 use super::cohort::{Cohort, OutputStart, Run, Trained, Watch};
 use super::config::TrainConfig;
 use super::resident::ResidentData;
+use super::run::train;
 use super::stop::{Criterion, Stop};
-use super::train::train;
 use crate::backend::Memory;
 use crate::error::Result;
 use crate::ops::TrainingBackend;

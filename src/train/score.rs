@@ -132,8 +132,10 @@ impl Trained {
     ) -> Result<Vec<f32>> {
         let (mut scorer, parameters) = self.scorer(backend, data, rows)?;
         let mut logits = scorer.logits(backend, &parameters)?.swap_remove(0);
-        // 1 in a classification.
-        logits.iter_mut().for_each(|z| *z *= self.label_scale);
+        for z in &mut logits {
+            // 1 in a classification.
+            *z *= self.label_scale;
+        }
         Ok(logits)
     }
 

@@ -10,7 +10,7 @@ use super::cohort::{Cohort, Trained};
 use super::resident::ResidentScales;
 use crate::backend::Matrix;
 use crate::error::{Error, Result};
-use crate::models::fusion::{FusionNetwork, Learning, Moments, Parameters, Workspace};
+use crate::models::fusion::{FusionNetwork, Learning, Moments, Parameters, Step, Workspace};
 use crate::ops::TrainingBackend;
 use crate::ops::clock::{CLOCK_WORDS, Tick};
 use crate::ops::gather_pairs::gather_pairs;
@@ -153,7 +153,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
                 gather_pairs(backend, &tables, &scales, orders, clock, work.batch(backend, &network.config, n, true))?;
                 network.forward(backend, parameters, work, n, dropout.then_some(clock))?;
                 let mut learning = Learning::Adam(cohort.config.optimiser, moments);
-                network.backward(backend, parameters, work, n, clock, dropout, &mut learning)?;
+                network.backward(backend, parameters, work, &Step { n, clock, dropout }, &mut learning)?;
             }
             Ok(())
         })

@@ -5,7 +5,7 @@ use super::layout::Linear;
 use super::network::FusionNetwork;
 use super::parameters::{Moments, Parameters};
 use super::workspace::{Rows, Workspace};
-use crate::backend::{Real, StackMut};
+use crate::backend::{Memory, Real, StackMut};
 use crate::error::Result;
 use crate::ops::TrainingBackend;
 use crate::ops::bias_activation::bias_activation_gradient;
@@ -14,6 +14,16 @@ use crate::ops::gate::{GateInputs, gate_gradient, split_rows};
 use crate::ops::gemm::{Product, gemm};
 use crate::ops::pair_loss::pair_loss;
 use crate::ops::weight_update::{AdamConfig, AdamStep, LayerGradient, Rule, weight_update};
+
+/// A step of every run of a cohort.
+pub struct Step<'a, B: Memory> {
+    /// Pairs of the run that has most.
+    pub n: usize,
+    /// What each run does.
+    pub clock: Clock<'a, B>,
+    /// Whether the forward pass dropped elements.
+    pub dropout: bool,
+}
 
 /// What becomes of the gradient of the mean loss with respect to every parameter.
 pub enum Learning<'a, B: TrainingBackend<T>, T: Real> {
@@ -24,11 +34,10 @@ pub enum Learning<'a, B: TrainingBackend<T>, T: Real> {
 }
 
 impl FusionNetwork {
-    /// Goes back through the first `n` pairs of each run in `work`: adds their loss to its totals, and lets every parameter
+    /// Goes back through the pairs of a step in `work`: adds their loss to its totals, and lets every parameter
     /// learn from the gradient of their mean loss. Runs that idle in `clock` learn nothing.
     ///
-    /// The forward pass of the same batch must have run, with dropout or without as here; its masks are read off the stored
-    /// activations.
+    /// The forward pass of the same step must have run; its dropout masks are read off the stored activations.
     ///
     /// # Errors
     /// What the ops report.
@@ -37,11 +46,10 @@ impl FusionNetwork {
         backend: &B,
         parameters: &mut Parameters<B, T>,
         work: &mut Workspace<B, T>,
-        n: usize,
-        clock: Clock<'_, B>,
-        dropout: bool,
+        step: &Step<'_, B>,
         learning: &mut Learning<'_, B, T>,
     ) -> Result<()> {
+        let Step { n, clock, dropout } = *step;
         let (config, layout, rows) = (&self.config, &self.layout, work.rows(n));
         let last = layout.head.len();
         let rate = |rate: f32| if dropout { rate } else { 0.0 };
@@ -190,7 +198,7 @@ mod tests {
         network.forward(&backend, &parameters, &mut work, n, dropout.then_some(clock)).unwrap();
         let mut gradient = Parameters::uploaded(&backend, &vec![f64::NAN; values.len()]).unwrap();
         let mut learning = Learning::Gradient(&mut gradient);
-        network.backward(&backend, &mut parameters, &mut work, n, clock, dropout, &mut learning).unwrap();
+        network.backward(&backend, &mut parameters, &mut work, &Step { n, clock, dropout }, &mut learning).unwrap();
         (work.totals[0] / work.totals[1], gradient.download(&backend, 0, values.len()).unwrap())
     }
 

@@ -14,7 +14,7 @@ mod network;
 mod parameters;
 mod workspace;
 
-pub use backward::Learning;
+pub use backward::{Learning, Step};
 pub use config::{Fusion, FusionConfig, Projection};
 pub use gate_share::GateShare;
 pub use inference::{FusionInference, PairScores};

@@ -103,7 +103,7 @@ mod tests {
 
     /// A dropout layer of a run with this seed and step.
     #[derive(Clone, Copy)]
-    struct Layer {
+    struct Mask {
         rate: f32,
         seed: u64,
         layer: u32,
@@ -111,19 +111,19 @@ mod tests {
     }
 
     /// One pass over `[runs, rows, cols]`.
-    fn run(y: &[f64], bias: &[f64], [runs, rows, cols]: [usize; 3], relu: bool, layers: &[Layer]) -> Vec<f64> {
+    fn run(y: &[f64], bias: &[f64], [runs, rows, cols]: [usize; 3], relu: bool, masks: &[Mask]) -> Vec<f64> {
         let backend = Cpu::single();
         let (mut out, bias) = (y.to_vec(), bias.to_vec());
-        let tick = |layer: &Layer| Tick { seed: layer.seed, step: layer.step, ..Tick::default() }.words();
-        let words: Vec<u32> = layers.iter().flat_map(tick).collect();
-        let clock = Matrix::of(&backend, &words, layers.len(), CLOCK_WORDS);
-        let dropout = layers.first().map(|l| Dropout { rate: l.rate, layer: l.layer, clock });
+        let tick = |mask: &Mask| Tick { seed: mask.seed, step: mask.step, ..Tick::default() }.words();
+        let words: Vec<u32> = masks.iter().flat_map(tick).collect();
+        let clock = Matrix::of(&backend, &words, masks.len(), CLOCK_WORDS);
+        let dropout = masks.first().map(|l| Dropout { rate: l.rate, layer: l.layer, clock });
         let y = StackMut::at(&backend, &mut out, 0, rows * cols, [runs, rows, cols]);
         bias_activation(&backend, y, Stack::at(&backend, &bias, 0, cols, [runs, 1, cols]), relu, dropout).unwrap();
         out
     }
 
-    fn mask(n: usize, layer: Layer) -> Vec<f64> {
+    fn mask(n: usize, layer: Mask) -> Vec<f64> {
         run(&vec![1.0; n], &[0.0; 4], [1, n / 4, 4], true, &[layer])
     }
 
@@ -138,7 +138,7 @@ mod tests {
     fn dropout_keeps_the_mean_and_drops_the_stated_share() {
         let n = 200_000;
         for rate in [0.1f32, 0.5] {
-            let y = mask(n, Layer { rate, seed: 7, layer: 1, step: 3 });
+            let y = mask(n, Mask { rate, seed: 7, layer: 1, step: 3 });
             let dropped = y.iter().filter(|&&v| v == 0.0).count() as f64 / n as f64;
             // Six standard deviations of a binomial share at n = 200 000 are below 0.007.
             assert!((dropped - f64::from(rate)).abs() < 0.007, "{dropped}");
@@ -149,13 +149,13 @@ mod tests {
 
     #[test]
     fn masks_differ_by_step_layer_and_seed_and_depend_neither_on_the_batch_nor_on_other_runs() {
-        let base = Layer { rate: 0.5, seed: 7, layer: 1, step: 3 };
+        let base = Mask { rate: 0.5, seed: 7, layer: 1, step: 3 };
         let first = mask(400, base);
         assert_eq!(first[..100], mask(100, base)[..]);
-        for other in [Layer { step: 4, ..base }, Layer { layer: 2, ..base }, Layer { seed: 8, ..base }] {
+        for other in [Mask { step: 4, ..base }, Mask { layer: 2, ..base }, Mask { seed: 8, ..base }] {
             assert_ne!(first, mask(400, other));
         }
-        let other = Layer { seed: 9, step: 5, ..base };
+        let other = Mask { seed: 9, step: 5, ..base };
         let both = run(&[1.0; 800], &[0.0; 8], [2, 100, 4], true, &[base, other]);
         assert_eq!(both, [first, mask(400, other)].concat());
     }

@@ -136,11 +136,11 @@ mod tests {
     /// Two runs.
     const RUNS: usize = 2;
 
-    fn stack<'a>(values: &'a Vec<f64>, rows: usize, width: usize) -> Stack<'a, Cpu, f64> {
+    fn stack(values: &Vec<f64>, rows: usize, width: usize) -> Stack<'_, Cpu, f64> {
         Stack::at(&Cpu::single(), values, 0, rows * width, [RUNS, rows, width])
     }
 
-    fn stack_mut<'a>(values: &'a mut Vec<f64>, rows: usize, width: usize) -> StackMut<'a, Cpu, f64> {
+    fn stack_mut(values: &mut Vec<f64>, rows: usize, width: usize) -> StackMut<'_, Cpu, f64> {
         StackMut::at(&Cpu::single(), values, 0, rows * width, [RUNS, rows, width])
     }
 

@@ -1,5 +1,5 @@
-//! Products of a layer and of the gradient of its input: rows and columns that fill tiles or do not, sums of few terms and
-//! of many.
+//! Products of a layer and of the gradient of its input: rows and columns that fill tiles or do not, sums of few terms
+//! and of many.
 
 use super::super::Subject;
 use super::super::bench::{Bench, Case, Found, same_bits};

@@ -1,7 +1,7 @@
 //! The ops of a training, for two or three runs at a time. They are in f32 on every device.
 //!
-//! Matrices lie at distances and offsets at which rows begin at whole pieces of 16 bytes, and at others: kernels read the
-//! two in different ways. What lies between the matrices belongs to the result: it must stay as it was.
+//! Matrices lie at distances and offsets at which rows begin at whole pieces of 16 bytes, and at others: kernels read
+//! the two in different ways. What lies between the matrices belongs to the result: it must stay as it was.
 
 mod bias_activation;
 mod gate;

@@ -1,5 +1,5 @@
-//! The gradient of a layer and the step of Adam from it: layers that fill tiles or do not, batches of more rows than a tile
-//! has, a bias alone, a run that idles.
+//! The gradient of a layer and the step of Adam from it: layers that fill tiles or do not, batches of more rows than a
+//! tile has, a bias alone, a run that idles.
 
 use super::super::Subject;
 use super::super::bench::{Bench, Case, Found};
