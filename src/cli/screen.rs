@@ -129,11 +129,12 @@ fn run_on<B: PairScore + Linear + Sync>(backend: &B, args: &ScreenArgs, context:
         folded: args.folded.as_deref().map(|folder| (folder, args.folded_dtype.into())),
     };
     let started = Instant::now();
-    let n_hits = search(backend, args, context, &screening)?;
+    let (n_hits, rescored) = search(backend, args, context, &screening)?;
     let seconds = started.elapsed().as_secs_f64();
     let rate = pairs as f64 / seconds.max(1e-9);
     context.detail(format!(
-        "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s on {device}; {} networks; {} pairs excluded",
+        "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s on {device}, {rescored} of them exactly; {} networks; {} pairs \
+         excluded",
         model.members.len(),
         excluded.len()
     ));
@@ -155,7 +156,7 @@ fn run_on<B: PairScore + Linear + Sync>(backend: &B, args: &ScreenArgs, context:
     );
     let counts = json!({
         "out": args.out, "targets": targets.len(), "library": library.len(), "hits": n_hits,
-        "pairs": pairs, "seconds": seconds, "pairs_per_second": rate, "excluded": excluded.len(),
+        "pairs": pairs, "seconds": seconds, "pairs_per_second": rate, "rescored": rescored, "excluded": excluded.len(),
         "refused": targets.refused + library.refused, "rejected": rejected, "device": device,
     });
     tell(&args.out, context, summary, &counts)?;
@@ -168,16 +169,17 @@ fn search<B: PairScore + Linear + Sync>(
     args: &ScreenArgs,
     context: &Context,
     screening: &Screening<'_>,
-) -> Result<usize> {
+) -> Result<(usize, usize)> {
     let mut stand = match args.out.as_os_str() == "-" {
         true => None,
         false => Some(ProgressFile::beside(&args.out, screening)?),
     };
     let mut table = HitTable::create(&args.out, screening)?;
-    screening.run(backend, stand.as_mut(), context.progress.as_ref(), |target, hits| table.push(target, hits))?;
+    let rescored =
+        screening.run(backend, stand.as_mut(), context.progress.as_ref(), |target, hits| table.push(target, hits))?;
     let n_hits = table.finish()?;
     stand.map_or(Ok(()), ProgressFile::finish)?;
-    Ok(n_hits)
+    Ok((n_hits, rescored))
 }
 
 fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {

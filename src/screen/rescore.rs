@@ -14,7 +14,8 @@ use crate::progress::check_interrupt;
 /// Rows that are folded together: their vectors stay in the second-level cache.
 const ROWS: usize = 128;
 
-/// Settles the pending candidates of the `chosen` targets of a tile, each row of the library folded once.
+/// Settles the pending candidates of the `chosen` targets of a tile, each row of the library folded once; returns how many
+/// there were.
 ///
 /// # Errors
 /// [`Error::Data`] when a score is no number; [`Error::Interrupted`].
@@ -26,7 +27,7 @@ pub(super) fn settle<B: PairScore + Linear + Sync>(
     chosen: &[usize],
     least: Option<f64>,
     is_excluded: &(impl Fn(u32, u32) -> bool + Sync),
-) -> Result<()> {
+) -> Result<usize> {
     let mut pairs: Vec<(u32, u32)> = Vec::new();
     for &target in chosen {
         pairs.extend(candidates[target].pending.drain(..).map(|candidate| (candidate.row, target as u32)));
@@ -73,7 +74,7 @@ pub(super) fn settle<B: PairScore + Linear + Sync>(
             candidates.floor = candidates.floor.max(model.floor_of_value(kth));
         }
     }
-    Ok(())
+    Ok(pairs.len())
 }
 
 fn no_number(target: &str, entry: &str) -> Error {

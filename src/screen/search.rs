@@ -56,7 +56,7 @@ pub struct Screening<'a> {
 
 impl Screening<'_> {
     /// Finds the hits of each target, best first, equal scores in the order of the ids, and hands them over target by
-    /// target in the order of the targets.
+    /// target in the order of the targets. Returns how many pairs were scored exactly: those that bounds could not rule out.
     ///
     /// The result is that of scoring every pair in f64: it depends neither on the device nor on the number of threads.
     /// With `stand` the search goes on where an earlier one of the same kind was stopped. Memory: the candidates of one
@@ -71,7 +71,7 @@ impl Screening<'_> {
         mut stand: Option<&mut ProgressFile>,
         progress: &dyn Progress,
         mut take: impl FnMut(u32, &[Hit]) -> Result<()>,
-    ) -> Result<()>
+    ) -> Result<usize>
     where
         B::Weights: Sync,
         B::Buffer<f32>: Sync,
@@ -84,16 +84,17 @@ impl Screening<'_> {
         let records: Vec<u32> = self.targets.records().collect();
         let across = self.targets_together(&model);
         progress.begin("screening", "pairs", Some(records.len() as u64 * self.library.n_rows() as u64));
+        let mut rescored = 0;
         for (number, records) in records.chunks(across).enumerate() {
             let tile = TargetTile::new(backend, &model, self.targets, records)?;
             let stream = Stream { backend, model: &model, library: self.library, folded: folded.as_ref(), tile: &tile };
-            let best = self.best_of_tile(&stream, number, stand.as_deref_mut(), progress)?;
+            let best = self.best_of_tile(&stream, number, stand.as_deref_mut(), progress, &mut rescored)?;
             for (&record, candidates) in records.iter().zip(&best) {
                 take(record, &candidates.settled)?;
             }
         }
         progress.finish();
-        Ok(())
+        Ok(rescored)
     }
 
     /// The settled candidates of each target of a tile.
@@ -103,6 +104,7 @@ impl Screening<'_> {
         number: usize,
         mut stand: Option<&mut ProgressFile>,
         progress: &dyn Progress,
+        rescored: &mut usize,
     ) -> Result<Vec<Candidates>> {
         let (model, tile, n_rows) = (stream.model, stream.tile, self.library.n_rows());
         let earlier = stand.as_deref_mut().map(|file| file.read(number)).transpose()?.flatten();
@@ -151,7 +153,7 @@ impl Screening<'_> {
                 crowded.then_some(target)
             };
             let crowded: Vec<usize> = candidates.par_iter_mut().enumerate().filter_map(prune).collect();
-            settle(&mut candidates, &crowded)?;
+            *rescored += settle(&mut candidates, &crowded)?;
             if let Some(file) = stand.as_deref_mut().filter(|_| written.elapsed() > WRITE_EVERY) {
                 file.write(number, next_row, &candidates)?;
                 written = Instant::now();
@@ -160,7 +162,7 @@ impl Screening<'_> {
         candidates.par_iter_mut().for_each(|candidates| {
             candidates.prune(|value| model.floor_of_value(value));
         });
-        settle(&mut candidates, &(0..tile.len()).collect::<Vec<_>>())?;
+        *rescored += settle(&mut candidates, &(0..tile.len()).collect::<Vec<_>>())?;
         if let Some(file) = stand {
             file.write(number, n_rows, &candidates)?;
         }

@@ -295,7 +295,7 @@ fn screen_of(model: &Model, targets: &Library, library: &Library) -> Result<()> 
         excluded: &excluded,
         folded: None,
     };
-    screening.run(&Cpu::single(), None, &Silent, |_, _| Ok(()))
+    screening.run(&Cpu::single(), None, &Silent, |_, _| Ok(())).map(|_| ())
 }
 
 #[test]
