@@ -431,13 +431,3 @@ HEAD_KERNEL(float, f32)
   RT_EXPORT(pair_score_relu_f16_##N)
 RELU_KERNEL(64, 8, 4)
 RELU_KERNEL(128, 16, 2)
-
-// halves[i] = numbers[i] for folded entries that were computed in f32. Grid: ceil(n / 2048) blocks of 256 threads.
-RT_KERNEL(256, 4) pair_score_halved(const float* numbers, f16* halves, u32 n) {
-#pragma unroll
-  for (int i = 0; i < 8; i++) {
-    const u32 at = blockIdx.x * 2048 + i * 256 + threadIdx.x;
-    if (at < n) rt_put(halves + at, numbers[at]);
-  }
-}
-RT_EXPORT(pair_score_halved)

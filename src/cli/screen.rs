@@ -9,7 +9,6 @@ use biollmnet::backend::Cpu;
 use biollmnet::data::{Columns, PairTable, Side};
 use biollmnet::embed::store::Dtype;
 use biollmnet::error::{Error, Result};
-use biollmnet::ops::linear::Linear;
 use biollmnet::ops::pair_score::PairScore;
 use biollmnet::screen::{HitTable, Library, Operand, ProgressFile, Screening};
 use biollmnet::train::Model;
@@ -101,7 +100,7 @@ pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
     }
 }
 
-fn run_on<B: PairScore + Linear + Sync>(backend: &B, args: &ScreenArgs, context: &Context) -> Result<Outcome> {
+fn run_on<B: PairScore + Sync>(backend: &B, args: &ScreenArgs, context: &Context) -> Result<Outcome> {
     let device = context.backend()?.to_string();
     let progress = context.progress.as_ref();
     let model = Model::load(&args.model)?;
@@ -164,7 +163,7 @@ fn run_on<B: PairScore + Linear + Sync>(backend: &B, args: &ScreenArgs, context:
 }
 
 /// Finds the hits and writes their table; where it stands is kept beside the table until that is there.
-fn search<B: PairScore + Linear + Sync>(
+fn search<B: PairScore + Sync>(
     backend: &B,
     args: &ScreenArgs,
     context: &Context,

@@ -18,7 +18,7 @@ pub(super) struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Hit {
-    /// Mean probability over the members, or mean value of a regression: ranks are by this, larger is better.
+    /// Mean probability over the members, or mean value of a regression.
     pub score: f64,
     /// Mean logit over the members; the value of a regression.
     pub logit: f64,
@@ -26,7 +26,8 @@ pub struct Hit {
     pub spread: f64,
     /// Mean share of the partner; NaN without a gate.
     pub gate_mean: f64,
-    /// What bounds are compared with: the logit of one member, else the score.
+    /// Ranks are by this, larger is better: the logit of one network of a classification, which still tells pairs apart
+    /// whose probability is 1; else the score.
     pub value: f64,
     /// Record of the library.
     pub record: u32,
@@ -61,11 +62,11 @@ impl Candidates {
         self.pending.len() > 2 * self.k.min(usize::MAX / 4) + ROOM
     }
 
-    /// Raises the floor to what k candidates are known to reach (`floor_of` tells the least value that scores as high),
-    /// and drops what lies below. Returns true when too many are left: they are too near to be told apart by bounds.
-    pub fn prune(&mut self, floor_of: impl Fn(f64) -> f64) -> bool {
+    /// Raises the floor to what k candidates are known to reach, and drops what lies below. Returns true when too many are
+    /// left: they are too near to be told apart by bounds.
+    pub fn prune(&mut self) -> bool {
         if let Some(kth) = self.kth_lowest_bound() {
-            self.floor = self.floor.max(floor_of(kth));
+            self.floor = self.floor.max(kth);
         }
         let floor = self.floor;
         self.pending.retain(|candidate| candidate.high.is_nan() || f64::from(candidate.high) >= floor);
@@ -84,17 +85,15 @@ impl Candidates {
     /// Takes hits whose scores are known; `id` breaks ties. Keeps the best k.
     pub fn settle<'a>(&mut self, hits: impl IntoIterator<Item = Hit>, id: impl Fn(u32) -> &'a str) {
         self.settled.extend(hits);
-        let order = |a: &Hit, b: &Hit| b.score.total_cmp(&a.score).then_with(|| id(a.record).cmp(id(b.record)));
+        let order = |a: &Hit, b: &Hit| b.value.total_cmp(&a.value).then_with(|| id(a.record).cmp(id(b.record)));
         if self.settled.len() > self.k {
             self.settled.select_nth_unstable_by(self.k, order);
             self.settled.truncate(self.k);
         }
         self.settled.sort_unstable_by(order);
-    }
-
-    /// The value of the last of k settled hits.
-    pub fn kth_settled(&self) -> Option<f64> {
-        self.settled.get(self.k.wrapping_sub(1)).map(|hit| hit.value)
+        if let Some(kth) = self.settled.get(self.k.wrapping_sub(1)) {
+            self.floor = self.floor.max(kth.value);
+        }
     }
 }
 
@@ -112,7 +111,7 @@ mod tests {
         for (row, value, error) in [(0, 1.0, 0.1), (1, 2.0, 0.5), (2, 1.5, 0.1), (3, 1.35, 0.1), (4, 0.0, f32::NAN)] {
             candidates.offer(Pending { row, low: value - error, high: value + error });
         }
-        assert!(!candidates.is_full() && !candidates.prune(|value| value));
+        assert!(!candidates.is_full() && !candidates.prune());
         // Rows 1 and 2 reach 1.4 at least: row 3 may be as good, row 0 cannot, and of row 4 nothing is known.
         let rows = |candidates: &Candidates| candidates.pending.iter().map(|c| c.row).collect::<Vec<_>>();
         assert_eq!((rows(&candidates), candidates.floor), (vec![1, 2, 3, 4], f64::from(1.5f32 - 0.1)));
@@ -120,9 +119,8 @@ mod tests {
         assert_eq!(rows(&candidates).len(), 4);
         // With one that is settled there are two above 1.45.
         candidates.settle([hit(1.45, 9)], |_| "");
-        candidates.prune(|value| value);
+        candidates.prune();
         assert_eq!(candidates.floor, 1.45);
-        assert_eq!(candidates.kth_settled(), None);
     }
 
     #[test]
@@ -137,7 +135,8 @@ mod tests {
                 candidates.settle(hits(0..split), |record| ids[record as usize]);
                 let order: Vec<u32> = candidates.settled.iter().map(|hit| hit.record).collect();
                 assert_eq!(order, [3, 2, 0, 1, 4][..k.min(5)]);
-                assert_eq!(candidates.kth_settled(), [0.9, 0.5, 0.5, 0.5, 0.1].get(k.wrapping_sub(1)).copied());
+                let kth = [0.9, 0.5, 0.5, 0.5, 0.1].get(k.wrapping_sub(1));
+                assert_eq!(candidates.floor, kth.copied().unwrap_or(0.0));
             }
         }
     }

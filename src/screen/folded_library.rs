@@ -4,21 +4,22 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use half::f16;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::folded_model::FoldedModel;
+use super::folded_model::{FoldedModel, Tables};
 use super::library::Library;
 use crate::backend::Activation;
 use crate::data::{EncoderIdentity, VectorSource};
 use crate::embed::Store;
 use crate::embed::store::{DigestOf, Dtype, Flags, Layout, NewRecord, Status, StoreOptions, StoreWriter};
 use crate::error::{Error, Result};
-use crate::ops::linear::Linear;
+use crate::models::fusion::fold::{Features, Reach};
 use crate::ops::pair_score::PairScore;
 use crate::progress::{Progress, check_interrupt};
 
-/// Rows whose largest norm is kept as one number.
+/// Rows whose largest sizes are kept together.
 const BLOCK: usize = 1024;
 
 /// What a store of folded rows says of its origin.
@@ -26,8 +27,8 @@ const BLOCK: usize = 1024;
 struct Origin {
     /// Digest of the vectors and ids that were folded.
     library: String,
-    /// Largest norm of the vectors of each block of rows as each member reads them, `[blocks][members]`.
-    norms: Vec<Vec<f64>>,
+    /// Sizes of the rows of each block, `[blocks][members]`.
+    reach: Vec<Vec<Reach>>,
 }
 
 /// One store of the library, folded.
@@ -37,13 +38,12 @@ struct Folded {
     n_rows: usize,
     /// For each member the tables of the form.
     stores: Vec<Store>,
-    norms: Vec<Vec<f64>>,
+    reach: Vec<Vec<Reach>>,
 }
 
 /// A folded library, memory-mapped.
 pub struct FoldedLibrary {
     parts: Vec<Folded>,
-    dtype: Dtype,
 }
 
 impl FoldedLibrary {
@@ -51,7 +51,7 @@ impl FoldedLibrary {
     ///
     /// # Errors
     /// What the device reports; a number that f16 does not hold; [`Error::Io`]; [`Error::Interrupted`].
-    pub(super) fn open<B: PairScore + Linear + Sync>(
+    pub(super) fn open<B: PairScore + Sync>(
         folder: &Path,
         dtype: Dtype,
         model: &FoldedModel<'_, B>,
@@ -78,43 +78,32 @@ impl FoldedLibrary {
             first_row += part.n_rows;
             parts.push(part);
         }
-        Ok(Self { parts, dtype })
+        Ok(Self { parts })
     }
 
-    /// True when its numbers lie in half precision.
-    pub(super) fn is_half(&self) -> bool {
-        self.dtype == Dtype::F16
-    }
-
-    /// Rows of every member and table, `[n_members · n_tables · n, row]`, padded with zeros.
-    pub(super) fn rows<A: Activation>(&self, rows: &Range<usize>, row: usize) -> Vec<A> {
+    /// Some rows of every member and table, padded with zeros to `row`; `A` is the type that they lie in.
+    pub(super) fn tables<A: Activation>(&self, rows: &Range<usize>, row: usize) -> Tables<A> {
         let n_stores = self.parts[0].stores.len();
-        let mut out = vec![A::default(); n_stores * rows.len() * row];
-        for (table, out) in out.chunks_exact_mut((rows.len() * row).max(1)).enumerate() {
+        let mut values = vec![A::default(); n_stores * rows.len() * row];
+        for (table, out) in values.chunks_exact_mut((rows.len() * row).max(1)).enumerate() {
             for (at, out) in rows.clone().zip(out.chunks_exact_mut(row)) {
                 let part = &self.parts[self.part_of(at)];
-                let (store, local) = (&part.stores[table], at - part.first_row);
-                if A::NAME == self.dtype.name() {
-                    let bytes = store.stored_row(local);
-                    bytemuck::cast_slice_mut::<A, u8>(out)[..bytes.len()].copy_from_slice(bytes);
-                } else {
-                    let mut wide = vec![0.0; store.dim()];
-                    store.copy_row(local, &mut wide);
-                    out.iter_mut().zip(wide).for_each(|(out, x)| *out = A::rounded(x));
-                }
+                let bytes = part.stores[table].stored_row(at - part.first_row);
+                bytemuck::cast_slice_mut::<A, u8>(out)[..bytes.len()].copy_from_slice(bytes);
             }
         }
-        out
+        Tables { rows: values, reach: self.reach(rows) }
     }
 
-    /// The largest norm of the vectors of some rows, as each member reads them, or a little more.
-    pub(super) fn norms(&self, rows: &Range<usize>) -> Vec<f64> {
-        let mut largest = vec![0.0; self.parts[0].norms.first().map_or(0, Vec::len)];
+    /// The sizes of some rows, or a little more.
+    fn reach(&self, rows: &Range<usize>) -> Vec<Reach> {
+        let mut largest = vec![Reach::default(); self.parts[0].reach.first().map_or(0, Vec::len)];
         for part in &self.parts[self.part_of(rows.start)..=self.part_of(rows.end.max(rows.start + 1) - 1)] {
             let within = rows.start.max(part.first_row)..rows.end.min(part.first_row + part.n_rows);
             let blocks = (within.start - part.first_row) / BLOCK..(within.end - part.first_row).div_ceil(BLOCK);
-            for norms in &part.norms[blocks] {
-                largest.iter_mut().zip(norms).for_each(|(most, &norm)| *most = f64::max(*most, norm));
+            for reach in &part.reach[blocks] {
+                let sizes = largest.as_flattened_mut().iter_mut().zip(reach.as_flattened());
+                sizes.for_each(|(most, size)| *most = most.max(*size));
             }
         }
         largest
@@ -126,7 +115,7 @@ impl FoldedLibrary {
 }
 
 /// Digest of all that folded rows depend on.
-fn key_of<B: PairScore + Linear>(model: &FoldedModel<'_, B>, store: &Store, dtype: Dtype) -> String {
+fn key_of<B: PairScore>(model: &FoldedModel<'_, B>, store: &Store, dtype: Dtype) -> String {
     let text = format!("folded 1 {} {} {}", model.digest(), store.content_digest(), dtype.name());
     blake3::hash(text.as_bytes()).to_string()
 }
@@ -135,7 +124,7 @@ fn name(member: usize, table: usize) -> String {
     format!("member-{member}-table-{table}")
 }
 
-fn open<B: PairScore + Linear>(
+fn open<B: PairScore>(
     place: &Path,
     key: &str,
     model: &FoldedModel<'_, B>,
@@ -150,12 +139,12 @@ fn open<B: PairScore + Linear>(
     };
     let stores = (0..members * tables).map(open).collect::<Option<Vec<Store>>>()?;
     let origin: Origin = serde_json::from_value(stores[0].detail().origin.clone()).ok()?;
-    let whole = origin.norms.len() == source.n_rows().div_ceil(BLOCK);
-    let sound = whole && origin.norms.iter().all(|norms| norms.len() == members && norms.iter().all(|n| n.is_finite()));
-    sound.then_some(Folded { first_row, n_rows: source.n_rows(), stores, norms: origin.norms })
+    let whole = origin.reach.len() == source.n_rows().div_ceil(BLOCK);
+    let sound = whole && origin.reach.iter().all(|reach| reach.len() == members);
+    sound.then_some(Folded { first_row, n_rows: source.n_rows(), stores, reach: origin.reach })
 }
 
-fn make<B: PairScore + Linear + Sync>(
+fn make<B: PairScore + Sync>(
     place: &Path,
     key: &str,
     dtype: Dtype,
@@ -167,7 +156,7 @@ fn make<B: PairScore + Linear + Sync>(
     let (n_rows, tables) = (library.n_rows(), model.network.form.n_tables());
     let blocks: Vec<Range<usize>> =
         (0..n_rows).step_by(BLOCK).map(|start| start..(start + BLOCK).min(n_rows)).collect();
-    let mut norms = Vec::with_capacity(blocks.len());
+    let mut reach = Vec::with_capacity(blocks.len());
     let mut writers = Vec::new();
     for i in 0..model.n_tables() {
         let options = StoreOptions {
@@ -188,26 +177,28 @@ fn make<B: PairScore + Linear + Sync>(
     }
     progress.begin("folding", "vectors", Some(n_rows as u64));
     for wave in blocks.chunks(4 * model.calls_together()) {
-        let folded = wave.par_iter().with_max_len(1).map(|rows| {
+        let fold = |rows: &Range<usize>| {
             check_interrupt()?;
-            let x = model.standardised(0, &library.vectors(rows.clone())?);
-            let rows = model.folded_rows(0, rows.len(), &x)?;
-            Ok((rows, x.norms().to_vec()))
-        });
-        let folded: Vec<(Vec<f32>, Vec<f64>)> = folded.collect::<Result<_>>()?;
-        for (rows, (values, of_block)) in wave.iter().zip(folded) {
-            let width = model.network.width;
-            for (writer, values) in writers.iter_mut().zip(values.chunks_exact(rows.len() * width)) {
-                for (row, vector) in rows.clone().zip(values.chunks_exact(width)) {
-                    push(writer, &library, row, vector)?;
+            model.features(0, &library.vectors(rows.clone())?)
+        };
+        let folded: Vec<Vec<Features>> = wave.par_iter().with_max_len(1).map(fold).collect::<Result<_>>()?;
+        for (rows, features) in wave.iter().zip(folded) {
+            for (i, writer) in writers.iter_mut().enumerate() {
+                let (features, table) = (&features[i / tables], i % tables);
+                for (at, row) in rows.clone().enumerate() {
+                    let vector: Vec<f32> = features.row(table, at).iter().map(|&x| x as f32).collect();
+                    push(writer, &library, row, &vector)?;
                 }
             }
-            norms.push(of_block);
+            reach.push(match dtype {
+                Dtype::F16 => model.tables::<f16>(rows.len(), &features).reach,
+                Dtype::F32 => model.tables::<f32>(rows.len(), &features).reach,
+            });
             progress.advance(rows.len() as u64);
         }
     }
     progress.finish();
-    let origin = Origin { library: source.content_digest().to_owned(), norms };
+    let origin = Origin { library: source.content_digest().to_owned(), reach };
     let origin = serde_json::to_value(origin).map_err(|e| Error::format(place, e.to_string(), "report this"))?;
     for mut writer in writers {
         writer.set_origin(origin.clone());

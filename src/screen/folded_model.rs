@@ -3,38 +3,33 @@
 use half::f16;
 
 use super::candidates::Hit;
+use crate::backend::Activation;
 use crate::data::{Side, Task};
 use crate::error::Result;
-use crate::models::fusion::fold::{Bound, Features, Fold, FoldedTables, Reach, SideFolder};
-use crate::ops::linear::Linear;
+use crate::models::fusion::fold::{Bound, Features, Fold, Reach, Size};
 use crate::ops::pair_score::{Link, PairNetwork, PairScore};
 use crate::train::{Model, SideScale};
 
 /// An ensemble, folded, on a device.
-pub(super) struct FoldedModel<'a, B: PairScore + Linear> {
+pub(super) struct FoldedModel<'a, B: PairScore> {
     backend: &'a B,
     model: &'a Model,
     entries: Side,
     folds: Vec<Fold>,
     bounds: Vec<Bound>,
-    folders: [SideFolder<B>; 2],
     pub network: PairNetwork,
     pub loaded: B::FoldedNetwork,
     /// Entries are rounded to half precision before they meet the targets.
     pub in_half: bool,
 }
 
-/// Vectors of some entities as each member reads them, and the largest norm among them.
-pub(super) struct Standardised {
-    vectors: Vec<Vec<f32>>,
-    norms: Vec<f64>,
+/// Folded rows as a device takes them, `[n_members · n_tables · n, row]`, and how large and how far off they are, by member.
+pub(super) struct Tables<A> {
+    pub rows: Vec<A>,
+    pub reach: Vec<Reach>,
 }
 
-fn norm(x: &[f32]) -> f64 {
-    x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
-}
-
-impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
+impl<'a, B: PairScore> FoldedModel<'a, B> {
     /// Folds the members for a library of this side; `in_half` says whether its folded rows are in half precision, else the
     /// device chooses.
     ///
@@ -54,67 +49,57 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
             members: members.map(|(fold, member)| fold.member(weight(member.label_scale))).collect(),
         };
         network.check()?;
-        /// Half a unit in the last place.
-        const HALF: f64 = 1.0 / 2048.0;
         let in_half = in_half.unwrap_or_else(|| backend.prefers_half(network.form));
-        let (roundoff, stored) =
-            if in_half { (backend.roundoff::<f16>(), HALF) } else { (backend.roundoff::<f32>(), 0.0) };
+        let roundoff = if in_half { backend.roundoff::<f16>() } else { backend.roundoff::<f32>() };
         Ok(Self {
             in_half,
             backend,
             model,
             entries,
-            bounds: folds.iter().map(|fold| Bound::new(fold, roundoff, stored)).collect(),
-            folders: [SideFolder::new(backend, &folds, 0)?, SideFolder::new(backend, &folds, 1)?],
+            bounds: folds.iter().map(|fold| Bound::new(fold, roundoff)).collect(),
             loaded: backend.load_folded(&network)?,
             folds,
             network,
         })
     }
 
-    /// Vectors `[n, d]` of the entries (`side` 0) or targets (1) as the members read them.
-    pub fn standardised(&self, side: usize, vectors: &[f32]) -> Standardised {
-        let of_partner = (self.entries == Side::Partner) == (side == 0);
-        let d = self.folds[0].d_in()[side];
-        let apply = |scale: &SideScale| {
-            let mut vectors = vectors.to_vec();
-            vectors.chunks_exact_mut(d).for_each(|vector| scale.apply(vector));
-            vectors
-        };
-        let scales = self.model.members.iter().map(|m| if of_partner { &m.scale.partner } else { &m.scale.rna });
-        let vectors: Vec<Vec<f32>> = scales.map(apply).collect();
-        let largest = |x: &Vec<f32>| x.chunks_exact(d).map(norm).fold(0.0, f64::max);
-        Standardised { norms: vectors.iter().map(largest).collect(), vectors }
-    }
-
-    /// Folded in f32 on the device.
-    ///
-    /// # Errors
-    /// What the device reports.
-    pub fn fold(&self, side: usize, n: usize, x: &Standardised) -> Result<FoldedTables<B>> {
-        self.folders[side].fold(self.backend, n, &x.vectors)
-    }
-
-    /// Folded in f64, one for each member.
+    /// Vectors `[n, d]` of the entries (`side` 0) or targets (1) folded in f64, by member.
     ///
     /// # Errors
     /// Never, for whole vectors.
-    pub fn features(&self, side: usize, x: &Standardised) -> Result<Vec<Features>> {
-        self.folds.iter().zip(&x.vectors).map(|(fold, x)| fold.features(side, x)).collect()
+    pub fn features(&self, side: usize, vectors: &[f32]) -> Result<Vec<Features>> {
+        let of_partner = (self.entries == Side::Partner) == (side == 0);
+        let d = self.folds[0].d_in()[side];
+        let fold = |(fold, member): (&Fold, &crate::train::Trained)| {
+            let scale: &SideScale = if of_partner { &member.scale.partner } else { &member.scale.rna };
+            let mut vectors = vectors.to_vec();
+            vectors.chunks_exact_mut(d).for_each(|vector| scale.apply(vector));
+            fold.features(side, &vectors)
+        };
+        self.folds.iter().zip(&self.model.members).map(fold).collect()
     }
 
-    /// The same on the host, without padding: `[n_members · n_tables, n, width]`.
-    ///
-    /// # Errors
-    /// What the device reports.
-    pub fn folded_rows(&self, side: usize, n: usize, x: &Standardised) -> Result<Vec<f32>> {
-        let tables = self.fold(side, n, x)?;
-        let mut rows = vec![0.0; self.n_tables() * n * tables.row];
-        self.backend.download(self.backend.view(&tables.buffer, 0..rows.len()), &mut rows)?;
-        if tables.row > self.network.width {
-            rows = rows.chunks_exact(tables.row).flat_map(|row| &row[..self.network.width]).copied().collect();
+    /// Folded rows rounded to `A`, padded to the device's width.
+    pub fn tables<A: Activation>(&self, n: usize, features: &[Features]) -> Tables<A> {
+        let (row, width) = (self.row(), self.network.width);
+        let mut rows = vec![A::default(); self.n_tables() * n * row];
+        let mut reach = vec![Reach::default(); features.len()];
+        let n_tables = self.network.form.n_tables();
+        for (table, rows) in rows.chunks_exact_mut((n * row).max(1)).enumerate() {
+            let (member, table) = (table / n_tables, table % n_tables);
+            let largest: &mut Size = &mut reach[member][table];
+            for (i, rounded) in rows.chunks_exact_mut(row).enumerate() {
+                let exact = features[member].row(table, i);
+                rounded.iter_mut().zip(exact).for_each(|(rounded, x)| *rounded = A::rounded(*x as f32));
+                *largest = largest.max(Size::of(exact, A::widened(&rounded[..width]).iter().copied()));
+            }
         }
-        Ok(rows)
+        Tables { rows, reach }
+    }
+
+    /// Width of a row on the device.
+    pub fn row(&self) -> usize {
+        self.backend.padded(self.network.width)
     }
 
     /// Tables of folded rows, of all members.
@@ -141,16 +126,12 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
         hasher.finalize().to_string()
     }
 
-    /// Offsets of targets in the tables that a device has, `[n_members, n]`.
-    pub fn offsets(&self, tables: &[f32], n: usize, row: usize) -> Vec<f32> {
+    /// Offsets of `n` targets in the rows that a device has, `[n_members, n]`.
+    pub fn offsets(&self, rows: &[f32], n: usize) -> Vec<f32> {
+        let row = self.row();
         let per_member = self.network.form.n_tables() * n * row;
-        let of = |(fold, tables): (&Fold, &[f32])| fold.offsets(&tables[..n * row], row);
-        self.folds.iter().zip(tables.chunks_exact(per_member.max(1))).flat_map(of).collect()
-    }
-
-    /// What the norms of some vectors let the members make of them.
-    pub fn reach(&self, side: usize, norms: &[f64]) -> Vec<Reach> {
-        self.bounds.iter().zip(norms).map(|(bound, &norm)| bound.reach(side, norm)).collect()
+        let of = |(fold, rows): (&Fold, &[f32])| fold.offsets(&rows[..n * row], row);
+        self.folds.iter().zip(rows.chunks_exact(per_member.max(1))).flat_map(of).collect()
     }
 
     /// How far the device's value of a pair can be from the exact one.
@@ -161,9 +142,9 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
         bounds.zip(weights).map(|((bound, (a, b)), weight)| bound.logit(a, b).in_sum(weight, logistic, n)).sum()
     }
 
-    /// The least value that scores as high as `score`: what lies below ranks behind.
+    /// The least value that scores as high as `score`, or a little less.
     pub fn floor_of_score(&self, score: f64) -> f64 {
-        if self.ranks_by_value() {
+        if self.is_score() {
             return score;
         }
         // A probability is rounded: the logit is that of a number a little below. From 36 on it is 1.
@@ -178,13 +159,8 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
         }
     }
 
-    /// The least value that scores as high as `value` does.
-    pub fn floor_of_value(&self, value: f64) -> f64 {
-        if self.ranks_by_value() { value } else { self.floor_of_score(logistic(value)).min(value) }
-    }
-
     /// Whether the value is the score: not of one network of a classification, whose value is its logit.
-    fn ranks_by_value(&self) -> bool {
+    fn is_score(&self) -> bool {
         self.model.config.task == Task::Regression || self.folds.len() > 1
     }
 
@@ -216,12 +192,12 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
             let square = logits.iter().map(|&z| (score_of(z) - score).powi(2)).sum::<f64>();
             let shares = found.iter().map(|found| found.gate_mean.as_ref().map_or(f64::NAN, |means| means[i]));
             Hit {
-                // Minus zero becomes zero: the two are one score.
-                score: score + 0.0,
+                score,
                 logit,
                 spread: if found.len() > 1 { (square / (n - 1.0)).sqrt() } else { f64::NAN },
                 gate_mean: shares.sum::<f64>() / n,
-                value: if self.ranks_by_value() { score } else { logit },
+                // Minus zero becomes zero: the two are one value.
+                value: if self.is_score() { score } else { logit } + 0.0,
                 record: 0,
                 padding: 0,
             }
@@ -233,11 +209,4 @@ impl<'a, B: PairScore + Linear> FoldedModel<'a, B> {
 /// σ(z).
 fn logistic(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
-}
-
-impl Standardised {
-    /// The largest norm of each member's vectors.
-    pub fn norms(&self) -> &[f64] {
-        &self.norms
-    }
 }

@@ -7,7 +7,6 @@ use super::folded_model::FoldedModel;
 use super::library::Library;
 use super::targets::TargetTile;
 use crate::error::{Error, Result};
-use crate::ops::linear::Linear;
 use crate::ops::pair_score::PairScore;
 use crate::progress::check_interrupt;
 
@@ -19,7 +18,7 @@ const ROWS: usize = 128;
 ///
 /// # Errors
 /// [`Error::Data`] when a score is no number; [`Error::Interrupted`].
-pub(super) fn settle<B: PairScore + Linear + Sync>(
+pub(super) fn settle<B: PairScore + Sync>(
     model: &FoldedModel<'_, B>,
     library: &Library,
     tile: &TargetTile<B>,
@@ -41,7 +40,7 @@ pub(super) fn settle<B: PairScore + Linear + Sync>(
         for (group, vector) in groups.iter().zip(vectors.chunks_exact_mut(d)) {
             library.copy_vector(group[0].0 as usize, vector);
         }
-        let entries = model.features(0, &model.standardised(0, &vectors))?;
+        let entries = model.features(0, &vectors)?;
         let rows = groups.iter().enumerate().flat_map(|(i, group)| group.iter().map(move |&(_, target)| (target, i)));
         let mut rows: Vec<(u32, usize)> = rows.collect();
         rows.sort_unstable();
@@ -70,9 +69,6 @@ pub(super) fn settle<B: PairScore + Linear + Sync>(
     for hits in by_target.chunk_by(|a, b| a.0 == b.0) {
         let candidates = &mut candidates[hits[0].0 as usize];
         candidates.settle(hits.iter().map(|(_, hit)| *hit), |record| library.id(record));
-        if let Some(kth) = candidates.kth_settled() {
-            candidates.floor = candidates.floor.max(model.floor_of_value(kth));
-        }
     }
     Ok(pairs.len())
 }

@@ -18,7 +18,6 @@ use super::targets::TargetTile;
 use crate::data::Side;
 use crate::embed::store::Dtype;
 use crate::error::Result;
-use crate::ops::linear::Linear;
 use crate::ops::pair_score::PairScore;
 use crate::progress::{Progress, check_interrupt};
 use crate::train::Model;
@@ -65,17 +64,13 @@ impl Screening<'_> {
     /// # Errors
     /// What the ops report; [`Error::Data`](crate::error::Error::Data) when a vector or a score is no number;
     /// [`Error::Interrupted`](crate::error::Error::Interrupted).
-    pub fn run<B: PairScore + Linear + Sync>(
+    pub fn run<B: PairScore + Sync>(
         &self,
         backend: &B,
         mut stand: Option<&mut ProgressFile>,
         progress: &dyn Progress,
         mut take: impl FnMut(u32, &[Hit]) -> Result<()>,
-    ) -> Result<usize>
-    where
-        B::Weights: Sync,
-        B::Buffer<f32>: Sync,
-    {
+    ) -> Result<usize> {
         let entries = if self.targets_side == Side::Rna { Side::Partner } else { Side::Rna };
         let in_half = self.folded.map(|(_, dtype)| dtype == Dtype::F16);
         let model = FoldedModel::new(backend, self.model, self.label, entries, in_half)?;
@@ -98,7 +93,7 @@ impl Screening<'_> {
     }
 
     /// The settled candidates of each target of a tile.
-    fn best_of_tile<B: PairScore + Linear + Sync>(
+    fn best_of_tile<B: PairScore + Sync>(
         &self,
         stream: &Stream<'_, B>,
         number: usize,
@@ -148,8 +143,7 @@ impl Screening<'_> {
             scored.iter().flatten().for_each(|scored| scored.offer(&mut candidates, counts));
             next_row = wave.last().map_or(n_rows, |rows| rows.end);
             let prune = |(target, candidates): (usize, &mut Candidates)| {
-                let crowded = (candidates.is_full() || next_row < 1 << 16)
-                    && candidates.prune(|value| model.floor_of_value(value));
+                let crowded = (candidates.is_full() || next_row < 1 << 16) && candidates.prune();
                 crowded.then_some(target)
             };
             let crowded: Vec<usize> = candidates.par_iter_mut().enumerate().filter_map(prune).collect();
@@ -160,7 +154,7 @@ impl Screening<'_> {
             }
         }
         candidates.par_iter_mut().for_each(|candidates| {
-            candidates.prune(|value| model.floor_of_value(value));
+            candidates.prune();
         });
         *rescored += settle(&mut candidates, &(0..tile.len()).collect::<Vec<_>>())?;
         if let Some(file) = stand {
@@ -170,9 +164,9 @@ impl Screening<'_> {
     }
 
     /// The next blocks, which are scored side by side.
-    fn wave<B: PairScore + Linear>(&self, stream: &Stream<'_, B>, next_row: usize) -> Vec<std::ops::Range<usize>> {
+    fn wave<B: PairScore>(&self, stream: &Stream<'_, B>, next_row: usize) -> Vec<std::ops::Range<usize>> {
         let (n_rows, n_targets) = (self.library.n_rows(), stream.tile.len());
-        let row_bytes = stream.model.n_tables() * stream.tile.tables.row * size_of::<f32>();
+        let row_bytes = stream.model.n_tables() * stream.model.row() * size_of::<f32>();
         let most = (stream.backend.block_bytes() / row_bytes).clamp(64, 1 << 20);
         let rows = block_rows(next_row, n_targets, self.top_k, most);
         // Floors rise after a wave: the first waves are short.
@@ -182,7 +176,7 @@ impl Screening<'_> {
     }
 
     /// Targets that pass the library together.
-    fn targets_together<B: PairScore + Linear>(&self, model: &FoldedModel<'_, B>) -> usize {
+    fn targets_together<B: PairScore>(&self, model: &FoldedModel<'_, B>) -> usize {
         let per_target = 2 * self.top_k.min(self.library.n_rows()) + 4096;
         let by_candidates = CANDIDATE_BYTES / (per_target * size_of::<Hit>());
         // In f32 and in f64.

@@ -6,12 +6,11 @@ use half::f16;
 
 use super::candidates::{Candidates, Pending};
 use super::folded_library::FoldedLibrary;
-use super::folded_model::FoldedModel;
+use super::folded_model::{FoldedModel, Tables};
 use super::library::Library;
 use super::targets::TargetTile;
 use crate::backend::{Activation, Matrix};
 use crate::error::Result;
-use crate::ops::linear::Linear;
 use crate::ops::pair_score::{Found, PairOperands, PairScore, Survivor, pair_score};
 
 /// Survivors that one call may report. Before anything is known of a target, all of a block survive.
@@ -25,7 +24,7 @@ pub(super) struct Scored {
 }
 
 /// What a block is scored with.
-pub(super) struct Stream<'a, B: PairScore + Linear> {
+pub(super) struct Stream<'a, B: PairScore> {
     pub backend: &'a B,
     pub model: &'a FoldedModel<'a, B>,
     pub library: &'a Library,
@@ -34,59 +33,51 @@ pub(super) struct Stream<'a, B: PairScore + Linear> {
     pub tile: &'a TargetTile<B>,
 }
 
-impl<B: PairScore + Linear> Stream<'_, B> {
+impl<B: PairScore> Stream<'_, B> {
     /// The rows of a block that may reach the floors of the targets; in parts where there are too many of them.
     ///
     /// # Errors
     /// What the device reports; a vector that is not finite.
     pub fn score(&self, rows: Range<usize>, floors: &[f64], out: &mut Vec<Scored>) -> Result<()> {
-        let n = rows.len();
-        if let Some(folded) = self.folded {
-            let norms = folded.norms(&rows);
-            let row = self.tile.tables.row;
-            return if folded.is_half() {
-                let entries = self.backend.uploaded(&folded.rows::<f16>(&rows, row))?;
-                self.survivors(rows, &norms, &entries, floors, out)
-            } else {
-                let entries = self.backend.uploaded(&folded.rows::<f32>(&rows, row))?;
-                self.survivors(rows, &norms, &entries, floors, out)
-            };
-        }
-        let x = self.model.standardised(0, &self.library.vectors(rows.clone())?);
-        let entries = self.model.fold(0, n, &x)?;
         if self.model.in_half {
-            let len = self.model.n_tables() * n * entries.row;
-            let mut halves = self.backend.zeros::<f16>(len)?;
-            let (from, to) = (self.backend.view(&entries.buffer, 0..len), self.backend.view_mut(&mut halves, 0..len));
-            self.backend.halved(from, to)?;
-            self.survivors(rows, x.norms(), &halves, floors, out)
+            self.score_in::<f16>(rows, floors, out)
         } else {
-            self.survivors(rows, x.norms(), &entries.buffer, floors, out)
+            self.score_in::<f32>(rows, floors, out)
         }
+    }
+
+    fn score_in<A: Activation>(&self, rows: Range<usize>, floors: &[f64], out: &mut Vec<Scored>) -> Result<()> {
+        let entries = match self.folded {
+            Some(folded) => folded.tables::<A>(&rows, self.model.row()),
+            None => {
+                let vectors = self.library.vectors(rows.clone())?;
+                self.model.tables(rows.len(), &self.model.features(0, &vectors)?)
+            }
+        };
+        self.survivors(rows, &entries, floors, out)
     }
 
     fn survivors<A: Activation>(
         &self,
         rows: Range<usize>,
-        norms: &[f64],
-        entries: &B::Buffer<A>,
+        entries: &Tables<A>,
         floors: &[f64],
         out: &mut Vec<Scored>,
     ) -> Result<()> {
         let (backend, model, tile) = (self.backend, self.model, self.tile);
         let (n, n_targets) = (rows.len(), tile.len());
-        let reach = model.reach(0, norms);
-        let slack: Vec<f64> = tile.reaches.iter().map(|target| model.slack(&reach, target)).collect();
+        let slack: Vec<f64> = tile.reaches.iter().map(|target| model.slack(&entries.reach, target)).collect();
         let least = |(floor, slack): (&f64, &f64)| {
             let least = floor - slack;
             // Nothing is known of an infinite slack: all survive.
             if least.is_nan() { f32::NEG_INFINITY } else { (least as f32).next_down() }
         };
         let least = backend.uploaded(&floors.iter().zip(&slack).map(least).collect::<Vec<f32>>())?;
+        let uploaded = backend.uploaded(&entries.rows)?;
         let mut found = Found::new(backend, CAPACITY)?;
         let operands = PairOperands {
-            entries: Matrix::<B, A>::of(backend, entries, model.n_tables() * n, tile.tables.row),
-            targets: Matrix::of(backend, &tile.tables.buffer, model.n_tables() * n_targets, tile.tables.row),
+            entries: Matrix::<B, A>::of(backend, &uploaded, model.n_tables() * n, model.row()),
+            targets: Matrix::of(backend, &tile.rows, model.n_tables() * n_targets, model.row()),
             offsets: Matrix::of(backend, &tile.offsets, model.network.members.len(), n_targets),
             least: Matrix::of(backend, &least, 1, n_targets),
         };

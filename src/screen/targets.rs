@@ -1,14 +1,13 @@
 //! Targets that pass the library together.
 
-use super::folded_model::FoldedModel;
+use super::folded_model::{FoldedModel, Tables};
 use super::library::Library;
 use crate::error::Result;
-use crate::models::fusion::fold::{Features, FoldedTables, Reach};
-use crate::ops::linear::Linear;
+use crate::models::fusion::fold::{Features, Reach};
 use crate::ops::pair_score::PairScore;
 
 /// Some targets, folded.
-pub(super) struct TargetTile<B: PairScore + Linear> {
+pub(super) struct TargetTile<B: PairScore> {
     /// Their records.
     pub records: Vec<u32>,
     /// Their ids.
@@ -16,14 +15,14 @@ pub(super) struct TargetTile<B: PairScore + Linear> {
     /// In f64, of each member.
     pub features: Vec<Features>,
     /// In f32, on the device.
-    pub tables: FoldedTables<B>,
+    pub rows: B::Buffer<f32>,
     /// Offsets `[n_members, n]`, on the device.
     pub offsets: B::Buffer<f32>,
     /// How far each reaches, by member.
     pub reaches: Vec<Vec<Reach>>,
 }
 
-impl<B: PairScore + Linear> TargetTile<B> {
+impl<B: PairScore> TargetTile<B> {
     /// Folds these records.
     ///
     /// # Errors
@@ -31,19 +30,16 @@ impl<B: PairScore + Linear> TargetTile<B> {
     pub fn new(backend: &B, model: &FoldedModel<'_, B>, targets: &Library, records: &[u32]) -> Result<Self> {
         let vectors = targets.vectors_of(records)?;
         let (n, d) = (records.len(), targets.dim());
-        let x = model.standardised(1, &vectors);
-        let tables = model.fold(1, n, &x)?;
-        let len = model.n_tables() * n * tables.row;
-        let mut host = vec![0.0; len];
-        backend.download(backend.view(&tables.buffer, 0..len), &mut host)?;
-        let reach = |vector: &[f32]| model.reach(1, model.standardised(1, vector).norms());
+        let features = model.features(1, &vectors)?;
+        let Tables { rows, .. } = model.tables::<f32>(n, &features);
+        let reach = |vector: &[f32]| Ok(model.tables::<f32>(1, &model.features(1, vector)?).reach);
         Ok(Self {
             records: records.to_vec(),
             ids: records.iter().map(|&record| targets.id(record).to_owned()).collect(),
-            features: model.features(1, &x)?,
-            offsets: backend.uploaded(&model.offsets(&host, n, tables.row))?,
-            tables,
-            reaches: vectors.chunks_exact(d).map(reach).collect(),
+            features,
+            offsets: backend.uploaded(&model.offsets(&rows, n))?,
+            rows: backend.uploaded(&rows)?,
+            reaches: vectors.chunks_exact(d).map(reach).collect::<Result<_>>()?,
         })
     }
 

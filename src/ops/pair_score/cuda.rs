@@ -4,7 +4,7 @@ use half::f16;
 
 use super::cuda_network::{CudaFolded, PairShape};
 use super::{Found, PairForm, PairNetwork, PairOperands, PairScore};
-use crate::backend::cuda::{Argument, CudaView, CudaViewMut, Grid};
+use crate::backend::cuda::{Argument, Grid};
 use crate::backend::{Activation, Cuda, Element, Memory};
 use crate::error::{Error, Result};
 
@@ -79,19 +79,6 @@ impl PairScore for Cuda {
     /// Tensor cores take halves; a signed L1 form has no products.
     fn prefers_half(&self, form: PairForm) -> bool {
         form != PairForm::SignedL1
-    }
-
-    fn halved(&self, numbers: CudaView<'_, f32>, halves: CudaViewMut<'_, f16>) -> Result<()> {
-        /// Numbers of a block.
-        const BLOCK: usize = 2048;
-        let len = halves.len();
-        let n = u32::try_from(len).map_err(|_| Error::Shape {
-            op: "pair_score",
-            expected: "at most 4294967295 numbers".into(),
-            found: len.to_string(),
-        })?;
-        let grid = Grid { blocks: [len.div_ceil(BLOCK), 1], threads: 256, shared: 0 };
-        self.launch("pair_score", "pair_score_halved", grid, &[&numbers, &halves, &n])
     }
 
     fn block_bytes(&self) -> usize {

@@ -18,8 +18,6 @@ mod tests;
 
 pub use network::{HeadLayer, Link, PairForm, PairMember, PairNetwork};
 
-use half::f16;
-
 use crate::backend::{Activation, Matrix, Memory, expect_shape};
 use crate::error::Result;
 
@@ -99,12 +97,6 @@ pub trait PairScore: Memory {
 
     /// Whether this device computes this form fastest from entries in half precision.
     fn prefers_half(&self, form: PairForm) -> bool;
-
-    /// Rounds numbers to half precision; both views have one length.
-    ///
-    /// # Errors
-    /// What the device reports.
-    fn halved(&self, numbers: Self::View<'_, f32>, halves: Self::ViewMut<'_, f16>) -> Result<()>;
 
     /// Bytes of folded entries that are worth a call: a block that stays in a CPU's second-level cache while all targets
     /// pass by, one that keeps a device busy.

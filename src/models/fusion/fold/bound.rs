@@ -1,13 +1,15 @@
 //! How far a device's logit of a pair can be from the exact one: a proven bound, so that what it rules out is out.
 //!
-//! Errors are bounded in the Euclidean norm. A sum of d products in f32, in any order and with or without fused
-//! multiply-adds, is within `γ(d)·Σ|w·x|` of the exact one, `γ(n) = n·u/(1 − n·u)`, `u = 2⁻²⁴` (Higham, Accuracy and
-//! Stability of Numerical Algorithms, 2002, section 3.1); over the outputs of a layer that is `γ(d)·‖W‖_F·‖x‖`. An error
-//! that comes in grows by ‖W‖₂ at most, and ReLU lets none grow. The bias and the rounding of a weight count as two more
-//! terms.
+//! Folded rows are computed in f64 and rounded once, and what that moved them by is measured. From there on errors are
+//! bounded in the Euclidean norm: a sum of d products in f32, in any order and with or without fused multiply-adds, is
+//! within `γ(d)·Σ|w·x|` of the exact one, `γ(n) = n·u/(1 − n·u)`, `u = 2⁻²⁴` (Higham, Accuracy and Stability of Numerical
+//! Algorithms, 2002, section 3.1); over the outputs of a layer that is `γ(d)·‖W‖_F·‖x‖`. An error that comes in grows by
+//! ‖W‖₂ at most, and ReLU lets none grow. The bias and the rounding of a weight count as two more terms.
 
+use serde::{Deserialize, Serialize};
+
+use super::Fold;
 use super::dense::Magnitude;
-use super::{Fold, Table};
 use crate::ops::pair_score::PairForm;
 
 /// Largest relative error of a rounding to f32.
@@ -26,14 +28,36 @@ fn gamma(terms: usize) -> f64 {
     nu / (1.0 - nu)
 }
 
-/// Size and error of a row.
-#[derive(Debug, Clone, Copy)]
-struct Size {
-    norm: f64,
-    error: f64,
+/// Size and error of a folded row, or more than those of each of some rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Size {
+    /// Euclidean norm.
+    pub norm: f64,
+    /// Norm of the difference from the exact row.
+    pub error: f64,
 }
 
 impl Size {
+    /// Of a row that was rounded. Infinite where a number was lost to the range of its type.
+    #[must_use]
+    pub fn of(exact: &[f64], rounded: impl Iterator<Item = f32>) -> Self {
+        let square = |x: f64| x * x;
+        let (mut norm, mut error) = (0.0, 0.0);
+        for (x, y) in exact.iter().zip(rounded) {
+            norm += square(*x);
+            error += square(x - f64::from(y));
+        }
+        // What f64 rounds in folding is far below what f32 rounds.
+        let size = Self { norm: norm.sqrt(), error: error.sqrt() + 1e-12 * norm.sqrt() };
+        if size.error.is_finite() { size } else { Self { error: f64::INFINITY, ..size } }
+    }
+
+    /// The larger of both.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { norm: self.norm.max(other.norm), error: self.error.max(other.error) }
+    }
+
     /// Once it was rounded by this much.
     fn rounded(self, roundoff: f64) -> Self {
         let tiny = if roundoff > 2.0 * U { TINY } else { 0.0 };
@@ -54,21 +78,12 @@ impl Size {
     }
 }
 
-/// Sizes and errors of the folded rows of an entity, from the norm of its vector.
-#[derive(Debug, Clone, Copy)]
-pub struct Reach([Size; 2]);
-
-struct SideBound {
-    projection: Option<Magnitude>,
-    tables: Vec<Option<Magnitude>>,
-    /// Relative error by which the folded rows are stored, beside that of f32.
-    stored: f64,
-}
+/// Sizes of the folded rows of entities, one for each table of the form.
+pub type Reach = [Size; 2];
 
 /// The bound of one folded network on one device.
 pub struct Bound {
     form: PairForm,
-    sides: [SideBound; 2],
     head: Vec<Magnitude>,
     constant: f64,
     width: f64,
@@ -76,25 +91,11 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// For a device that rounds what the head reads, and its weights, by `roundoff`, and folded entries that are stored
-    /// with the relative error `stored`; 0 for f32.
+    /// For a device that rounds what the head reads, and its weights, by `roundoff`.
     #[must_use]
-    pub fn new(fold: &Fold, roundoff: f64, stored: f64) -> Self {
-        let side = |side: usize| {
-            let fold = &fold.sides[side];
-            let magnitude = |table: &Table| match table {
-                Table::Operand => None,
-                Table::Linear(dense) => Some(dense.magnitude()),
-            };
-            SideBound {
-                projection: fold.projection.as_ref().map(super::Dense::magnitude),
-                tables: fold.tables.iter().map(magnitude).collect(),
-                stored: if side == 0 { stored } else { 0.0 },
-            }
-        };
+    pub fn new(fold: &Fold, roundoff: f64) -> Self {
         Self {
             form: fold.form,
-            sides: [side(0), side(1)],
             head: fold.head.iter().map(super::Dense::magnitude).collect(),
             constant: fold.constant.abs(),
             width: fold.width as f64,
@@ -102,32 +103,10 @@ impl Bound {
         }
     }
 
-    /// Of an entity of side 0 (entries) or 1 (targets) whose vector has this norm. Grows with the norm.
-    #[must_use]
-    pub fn reach(&self, side: usize, norm: f64) -> Reach {
-        let bound = &self.sides[side];
-        let mut operand = Size { norm, error: 0.0 };
-        if let Some(projection) = &bound.projection {
-            operand = operand.through(projection, 0.0);
-        }
-        let mut rows = [Size { norm: 0.0, error: 0.0 }; 2];
-        for (row, table) in rows.iter_mut().zip(&bound.tables) {
-            // Folded weights were computed in f64 and rounded once.
-            *row = table.as_ref().map_or(operand, |layer| operand.through(layer, U));
-            if bound.stored > 0.0 {
-                *row = row.rounded(bound.stored);
-                if row.norm + row.error > LARGEST_HALF {
-                    row.error = f64::INFINITY;
-                }
-            }
-        }
-        Reach(rows)
-    }
-
     /// The device's logit of a pair: how large it can be, and how far from the exact one; infinite where nothing is known.
     #[must_use]
     pub fn logit(&self, entry: &Reach, target: &Reach) -> LogitBound {
-        let ([a, a2], [b, b2]) = (entry.0, target.0);
+        let ([a, a2], [b, b2]) = (*entry, *target);
         let (norm, error) = (a.norm + b.norm, a.error + b.error);
         match self.form {
             PairForm::SignedL1 => {

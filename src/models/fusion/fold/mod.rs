@@ -11,13 +11,11 @@
 
 mod bound;
 mod dense;
-mod device;
 mod exact;
 #[cfg(test)]
 mod tests;
 
-pub use bound::{Bound, LogitBound, Reach};
-pub use device::{FoldedTables, SideFolder};
+pub use bound::{Bound, LogitBound, Reach, Size};
 pub use exact::{Features, PairLogits};
 
 use self::dense::Dense;

@@ -15,8 +15,6 @@ mod tests;
 
 use std::ops::Range;
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
 use pulp::{Simd, WithSimd};
 
 use self::byte_filter::ByteFilter;
@@ -42,10 +40,6 @@ impl PairScore for Cpu {
     }
     fn prefers_half(&self, _form: PairForm) -> bool {
         false
-    }
-    fn halved(&self, numbers: &[f32], halves: &mut [f16]) -> Result<()> {
-        halves.convert_from_f32_slice(numbers);
-        Ok(())
     }
     fn block_bytes(&self) -> usize {
         1 << 20
