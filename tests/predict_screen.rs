@@ -235,14 +235,15 @@ fn a_folded_library_is_kept_and_used_again() {
         bench.ok(&format!("verify {}", part.display()));
     }
     // Another model folds anew; a part that is gone or damaged is made again.
-    bench.ok("train --pairs pairs.tsv --rna rna --partner protein --config net.toml --seed 9 --out model --force");
+    bench.ok("train --pairs pairs.tsv --rna rna --partner protein --config net.toml --members 2 --seed 9 --out model --force");
     bench.ok(&format!("{SCREEN} --top-k 5 --folded kept --out kept.tsv"));
     assert_eq!(fs::read_dir(bench.path("kept")).unwrap().count(), 3);
     bench.ok(&format!("{SCREEN} --top-k 5 --out plain.tsv"));
     fs::remove_dir_all(folded[0].join("member-0-table-0")).unwrap();
     for entry in fs::read_dir(bench.path("kept")).unwrap() {
-        let manifest = entry.unwrap().path().join("member-1-table-0/manifest.json");
-        fs::write(&manifest, "{}").unwrap();
+        let part = entry.unwrap().path().join("member-1-table-0/vec/part-00000.safetensors");
+        let bytes = fs::read(&part).unwrap();
+        fs::write(&part, &bytes[..bytes.len() - 4]).unwrap();
     }
     bench.ok(&format!("{SCREEN} --top-k 5 --folded kept --out kept.tsv"));
     assert_eq!(fs::read(bench.path("kept.tsv")).unwrap(), fs::read(bench.path("plain.tsv")).unwrap());
