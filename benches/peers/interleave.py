@@ -1,7 +1,7 @@
 """Runs a peer and biollmnet alternately (A B A B ...) and prints medians and their ratio as JSON.
 
     python interleave.py esm2-650m --runs 3          a work that is known here; the others: --help
-    python interleave.py --a 'COMMAND' --b 'COMMAND' --key seconds_per_epoch
+    python interleave.py --a 'COMMAND' --b 'COMMAND' --key seconds_per_epoch_and_run
 
 Each command prints JSON with the numbers named by --key as the last line or as the whole of its standard output; a dot
 leads into an object, and KEY=OTHER names a number that `b` calls OTHER. `times_faster` says how many times `b` is
@@ -39,7 +39,7 @@ def screen(head: str, targets: int) -> tuple[str, str, list[str]]:
 FOLDS = 10
 # By name: the peer's script with its flags, our command, and the numbers to compare.
 WORKS = {
-    "fusion": ("fusion_epoch.py", "bench fusion", ["seconds_per_epoch"]),
+    "fusion": ("fusion_epoch.py", "bench fusion", ["seconds_per_epoch_and_run"]),
     "fusion-folds": (
         f"fusion_epoch.py --folds {FOLDS} --warmup 1 --runs 2",
         f"bench fusion --runs-together {FOLDS}",
@@ -106,7 +106,7 @@ def parse() -> argparse.Namespace:
         args.key = args.key or keys
     elif not (args.a and args.b):
         p.error("name a work, or give --a and --b")
-    args.key = args.key or ["seconds_per_epoch"]
+    args.key = args.key or ["seconds_per_epoch_and_run"]
     return args
 
 

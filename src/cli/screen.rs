@@ -169,10 +169,8 @@ fn search<B: PairScore + Sync>(
     context: &Context,
     screening: &Screening<'_>,
 ) -> Result<(usize, usize)> {
-    let mut stand = match args.out.as_os_str() == "-" {
-        true => None,
-        false => Some(ProgressFile::beside(&args.out, screening)?),
-    };
+    let to_file = args.out.as_os_str() != "-";
+    let mut stand = to_file.then(|| ProgressFile::beside(&args.out, screening)).transpose()?;
     let mut table = HitTable::create(&args.out, screening)?;
     let rescored =
         screening.run(backend, stand.as_mut(), context.progress.as_ref(), |target, hits| table.push(target, hits))?;

@@ -63,17 +63,16 @@ impl FoldedLibrary {
         for store in library.stores() {
             let key = key_of(model, store, dtype);
             let place = folder.join(&key[..32]);
-            let part = match open(&place, &key, model, store, first_row) {
-                Some(part) => part,
-                None => {
-                    make(&place, &key, dtype, model, store, progress)?;
-                    open(&place, &key, model, store, first_row).ok_or_else(|| {
-                        Error::data(
-                            format!("{}: the folded library cannot be read back", place.display()),
-                            "is another process writing there? Remove the folder and try again",
-                        )
-                    })?
-                }
+            let part = if let Some(part) = open(&place, &key, model, store, first_row) {
+                part
+            } else {
+                make(&place, &key, dtype, model, store, progress)?;
+                open(&place, &key, model, store, first_row).ok_or_else(|| {
+                    Error::data(
+                        format!("{}: the folded library cannot be read back", place.display()),
+                        "is another process writing there? Remove the folder and try again",
+                    )
+                })?
             };
             first_row += part.n_rows;
             parts.push(part);

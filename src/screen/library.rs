@@ -114,7 +114,7 @@ impl Library {
                     self.refused += 1;
                     continue;
                 };
-                if self.is_repeated(&stores[..i], store, record.id, record.digest)? {
+                if is_repeated(&stores[..i], store, record.id, record.digest)? {
                     self.repeated += 1;
                     continue;
                 }
@@ -124,19 +124,6 @@ impl Library {
             }
         }
         Ok(())
-    }
-
-    /// Whether an earlier store has this record; within one store ids are distinct.
-    fn is_repeated(&self, earlier: &[Arc<Store>], store: &Store, id: &str, digest: [u8; 16]) -> Result<bool> {
-        let mut found = earlier.iter().filter_map(|earlier| Some(earlier.record(earlier.lookup(id)?)));
-        let Some(known) = found.find(|record| record.row.is_some()) else { return Ok(false) };
-        if known.digest == digest {
-            return Ok(true);
-        }
-        Err(Error::data(
-            format!("{}: '{id}' has another sequence in an earlier store", store.path().display()),
-            "rename it in one of them, or screen the stores one by one",
-        ))
     }
 
     /// Accepted records.
@@ -272,4 +259,17 @@ impl Library {
         }
         entities
     }
+}
+
+/// Whether an earlier store has this record; within one store ids are distinct.
+fn is_repeated(earlier: &[Arc<Store>], store: &Store, id: &str, digest: [u8; 16]) -> Result<bool> {
+    let mut found = earlier.iter().filter_map(|earlier| Some(earlier.record(earlier.lookup(id)?)));
+    let Some(known) = found.find(|record| record.row.is_some()) else { return Ok(false) };
+    if known.digest == digest {
+        return Ok(true);
+    }
+    Err(Error::data(
+        format!("{}: '{id}' has another sequence in an earlier store", store.path().display()),
+        "rename it in one of them, or screen the stores one by one",
+    ))
 }

@@ -47,12 +47,11 @@ impl<B: PairScore> Stream<'_, B> {
     }
 
     fn score_in<A: Activation>(&self, rows: Range<usize>, floors: &[f64], out: &mut Vec<Scored>) -> Result<()> {
-        let entries = match self.folded {
-            Some(folded) => folded.tables::<A>(&rows, self.model.row()),
-            None => {
-                let vectors = self.library.vectors(rows.clone())?;
-                self.model.tables(rows.len(), &self.model.features(0, &vectors)?)
-            }
+        let entries = if let Some(folded) = self.folded {
+            folded.tables::<A>(&rows, self.model.row())
+        } else {
+            let vectors = self.library.vectors(rows.clone())?;
+            self.model.tables(rows.len(), &self.model.features(0, &vectors)?)
         };
         self.survivors(rows, &entries, floors, out)
     }
@@ -82,15 +81,13 @@ impl<B: PairScore> Stream<'_, B> {
             least: Matrix::of(backend, &least, 1, n_targets),
         };
         pair_score(backend, &model.network, &model.loaded, &operands, [n, n_targets], &mut found)?;
-        match found.read(backend)? {
-            Some(survivors) => out.push(Scored { first_row: rows.start, survivors, slack }),
-            None => {
-                let middle = rows.start + n / 2;
-                self.score(rows.start..middle, floors, out)?;
-                self.score(middle..rows.end, floors, out)?;
-            }
+        if let Some(survivors) = found.read(backend)? {
+            out.push(Scored { first_row: rows.start, survivors, slack });
+            return Ok(());
         }
-        Ok(())
+        let middle = rows.start + n / 2;
+        self.score(rows.start..middle, floors, out)?;
+        self.score(middle..rows.end, floors, out)
     }
 }
 

@@ -59,7 +59,7 @@ struct Report {
     /// Seconds of an epoch of all runs.
     epochs: Vec<f64>,
     /// Median ÷ runs.
-    seconds_per_epoch: f64,
+    seconds_per_epoch_and_run: f64,
     /// Of all runs together.
     steps_per_second: f64,
     pairs_per_second: f64,
@@ -96,7 +96,7 @@ pub fn run(args: &FusionArgs, context: &Context) -> Result<()> {
     print(format!("{} on {}, {} together, batch {}", report.what, report.device, report.runs_together, report.batch))?;
     print(format!(
         "{:.4} s per epoch of {} pairs and run ({:.0} steps/s, {:.0} pairs/s of all runs), median of {}",
-        report.seconds_per_epoch,
+        report.seconds_per_epoch_and_run,
         report.pairs,
         report.steps_per_second,
         report.pairs_per_second,
@@ -205,7 +205,7 @@ fn report(args: &FusionArgs, config: &TrainConfig, data: &Dataset, epochs: Vec<f
         pairs: args.pairs,
         batch: config.batch,
         parameters,
-        seconds_per_epoch: seconds,
+        seconds_per_epoch_and_run: seconds,
         steps_per_second: steps / seconds,
         pairs_per_second: args.pairs as f64 / seconds,
         gflops: args.pairs as f64 * network.training_flops() / seconds / 1e9,

@@ -205,12 +205,11 @@ fn measure_in<B: Timed, A: Activation>(
     let score = |i: usize, least: &[f32]| -> Result<Vec<(u32, f32)>> {
         let (n, rows) = &blocks[i];
         let streamed;
-        let entries = match &resident {
-            Some(resident) => &resident[i],
-            None => {
-                streamed = backend.uploaded(rows)?;
-                &streamed
-            }
+        let entries = if let Some(resident) = &resident {
+            &resident[i]
+        } else {
+            streamed = backend.uploaded(rows)?;
+            &streamed
         };
         let least = backend.uploaded(least)?;
         let operands = PairOperands {
@@ -239,7 +238,9 @@ fn measure_in<B: Timed, A: Activation>(
             for found in found {
                 let found = found?;
                 survived += found.len();
-                found.into_iter().for_each(|(target, value)| all[target as usize].values.push(value));
+                for (target, value) in found {
+                    all[target as usize].values.push(value);
+                }
             }
             all.par_iter_mut().for_each(Best::prune);
             next = wave.end;

@@ -95,7 +95,7 @@ impl Dense {
         }
     }
 
-    /// An upper bound of ‖W‖₂: with G the smaller one of WWᵀ and WᵀW, `‖G‖₂ ≤ ‖G⁸‖_F^⅛`, at most 1.5 times too large
+    /// An upper bound of ‖W‖₂: with G the smaller one of `WWᵀ` and `WᵀW`, `‖G‖₂ ≤ ‖G⁸‖_F^⅛`, at most 1.5 times too large
     /// for a thousand equal singular values.
     fn spectral(&self) -> f64 {
         /// Beyond this the products cost more than a sharper bound brings.
@@ -132,7 +132,9 @@ impl Dense {
             if size == 0.0 || !size.is_finite() {
                 return size;
             }
-            g.iter_mut().for_each(|x| *x /= size);
+            for x in &mut g {
+                *x /= size;
+            }
             scale *= size.powf(exponent);
             g = times(&g, rows);
             exponent /= 2.0;

@@ -92,22 +92,21 @@ impl Fold {
             *last = last.outputs([(label, 1.0)]);
         }
         let (p_width, r_width) = (config.partner_width(), config.rna_width());
-        let mut folded = match &layout.input_gate {
-            Some(gate) => by_input_gate(&dense(gate), p_width, entries, head),
-            None => {
-                let share: Vec<f64> = match &layout.static_gate {
-                    Some(gate) => parameters[gate.range()].iter().map(|&g| logistic(f64::from(g))).collect(),
-                    None => vec![0.5; p_width],
-                };
-                let rest: Vec<f64> = share.iter().map(|s| 1.0 - s).collect();
-                let first = head.remove(0);
-                if config.fusion == Fusion::Concat {
-                    let parts = [first.inputs(0, &vec![1.0; p_width]), first.inputs(p_width, &vec![1.0; r_width])];
-                    by_first_layer(parts, Share::None, head)
-                } else {
-                    let mean = Share::Constant(share.iter().sum::<f64>() / p_width as f64);
-                    by_first_layer([first.inputs(0, &share), first.inputs(0, &rest)], mean, head)
-                }
+        let mut folded = if let Some(gate) = &layout.input_gate {
+            by_input_gate(&dense(gate), p_width, entries, head)
+        } else {
+            let share: Vec<f64> = match &layout.static_gate {
+                Some(gate) => parameters[gate.range()].iter().map(|&g| logistic(f64::from(g))).collect(),
+                None => vec![0.5; p_width],
+            };
+            let rest: Vec<f64> = share.iter().map(|s| 1.0 - s).collect();
+            let first = head.remove(0);
+            if config.fusion == Fusion::Concat {
+                let parts = [first.inputs(0, &vec![1.0; p_width]), first.inputs(p_width, &vec![1.0; r_width])];
+                by_first_layer(parts, Share::None, head)
+            } else {
+                let mean = Share::Constant(share.iter().sum::<f64>() / p_width as f64);
+                by_first_layer([first.inputs(0, &share), first.inputs(0, &rest)], mean, head)
             }
         };
         let sides = [(config.d_partner, &layout.partner), (config.d_rna, &layout.rna)];
