@@ -33,7 +33,7 @@ struct Case {
 }
 
 impl Case {
-    /// With least values that one pair of a thousand reaches.
+    /// Of random numbers, with least values that one pair of a thousand reaches.
     fn new(form: PairForm, width: usize, head: &[usize], members: usize, n: [usize; 2]) -> Self {
         let layer = |d: &[usize]| HeadLayer {
             weight: numbers(d[0] * d[1], 1).iter().map(|x| x / (d[0] as f32).sqrt()).collect(),
@@ -53,14 +53,37 @@ impl Case {
             least: vec![f32::NEG_INFINITY; n[1]],
             n,
         };
+        case.set_least(1000);
+        case
+    }
+
+    /// Of series of 64 entries whose elements spread a quarter as far around the series' as those around 0. A third of
+    /// the elements are dead, as in trained networks. One pair of `share` reaches the least value.
+    fn of_series(width: usize, members: usize, n: [usize; 2], share: usize) -> Self {
+        let mut case = Self::new(PairForm::SignedL1, width, &[], members, n);
+        let centres = numbers(case.entries.len() / 64 + width, 5);
+        for (row, entry) in case.entries.chunks_exact_mut(width).enumerate() {
+            for (x, centre) in entry.iter_mut().zip(&centres[row / 64 * width..]) {
+                *x = centre + 0.25 * *x;
+            }
+        }
+        for rows in [&mut case.entries, &mut case.targets] {
+            rows.chunks_exact_mut(width).for_each(|row| row.iter_mut().step_by(3).for_each(|x| *x *= 0.01));
+        }
+        case.set_least(share);
+        case
+    }
+
+    /// Lets one pair of `share` reach the least value of all targets.
+    fn set_least(&mut self, share: usize) {
+        self.least.fill(f32::NEG_INFINITY);
         let cpu = Cpu::single();
-        let mut found = case.found();
-        case.screen(cpu, &case.entries, &mut found);
+        let mut found = self.found();
+        self.screen(cpu, &self.entries, &mut found);
         let found = found.read(&cpu).expect("a buffer").expect("room for all");
         let mut values: Vec<f32> = found.iter().map(|survivor| survivor.value).collect();
         values.sort_unstable_by(f32::total_cmp);
-        case.least.fill(values[values.len() - 1 - values.len() / 1000]);
-        case
+        self.least.fill(values[values.len() - 1 - values.len() / share]);
     }
 
     fn pairs(&self) -> u64 {
@@ -105,28 +128,42 @@ fn screening(c: &mut Criterion) {
         ("gate 512-1, 64 targets", Gate, 512, &[1], 1, [512, 64]),
         ("gate 1024-512-64-1, 16 targets", Gate, 1024, &[512, 64, 1], 1, [256, 16]),
     ];
-    let threads = rayon::current_num_threads();
     for (name, form, width, head, members, n) in cases {
-        let case = Case::new(form, width, head, members, n);
-        let mut group = c.benchmark_group(name);
-        group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
-        group.throughput(Throughput::Elements(case.pairs()));
-        let mut found = case.found();
-        group.bench_function("one call", |b| b.iter(|| case.screen(Cpu::single(), &case.entries, &mut found)));
-        let half: Vec<f16> = case.entries.iter().map(|&x| f16::from_f32(x)).collect();
-        group.bench_function("one call, f16", |b| b.iter(|| case.screen(Cpu::single(), &half, &mut found)));
-        match form {
-            SignedL1 => group.bench_function("plain loops", |b| b.iter(|| plain_l1(&case))),
-            Relu => group.bench_function("gemm crate", |b| b.iter(|| materialized_relu(&case))),
-            Gate => &mut group,
-        };
-        let mut founds: Vec<_> = (0..threads).map(|_| case.found()).collect();
-        group.throughput(Throughput::Elements(case.pairs() * threads as u64));
-        group.bench_function(format!("{threads} calls side by side"), |b| {
-            b.iter(|| founds.par_iter_mut().for_each(|found| case.screen(Cpu::single(), &case.entries, found)));
-        });
-        group.finish();
+        measure(c, name, &Case::new(form, width, head, members, n));
     }
+    for (name, members, n, share) in [
+        ("signed L1 64, series, 1 target, 1 in 1000", 1, [32_768, 1], 1000),
+        ("signed L1 64, series, 16 targets, 1 in 1000", 1, [16_384, 16], 1000),
+        ("signed L1 64, series, 256 targets, 1 in 1000", 1, [8_192, 256], 1000),
+        ("signed L1 64, series, 256 targets, 1 in 250", 1, [8_192, 256], 250),
+        ("signed L1 64, series, 256 targets, 5 members, 1 in 1000", 5, [4_096, 256], 1000),
+    ] {
+        measure(c, name, &Case::of_series(64, members, n, share));
+    }
+}
+
+/// One call, half precision, what it is compared with, and a call on each thread.
+fn measure(c: &mut Criterion, name: &str, case: &Case) {
+    let threads = rayon::current_num_threads();
+    let form = case.network.form;
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    group.throughput(Throughput::Elements(case.pairs()));
+    let mut found = case.found();
+    group.bench_function("one call", |b| b.iter(|| case.screen(Cpu::single(), &case.entries, &mut found)));
+    let half: Vec<f16> = case.entries.iter().map(|&x| f16::from_f32(x)).collect();
+    group.bench_function("one call, f16", |b| b.iter(|| case.screen(Cpu::single(), &half, &mut found)));
+    match form {
+        PairForm::SignedL1 => group.bench_function("plain loops", |b| b.iter(|| plain_l1(case))),
+        PairForm::Relu => group.bench_function("gemm crate", |b| b.iter(|| materialized_relu(case))),
+        PairForm::Gate => &mut group,
+    };
+    let mut founds: Vec<_> = (0..threads).map(|_| case.found()).collect();
+    group.throughput(Throughput::Elements(case.pairs() * threads as u64));
+    group.bench_function(format!("{threads} calls side by side"), |b| {
+        b.iter(|| founds.par_iter_mut().for_each(|found| case.screen(Cpu::single(), &case.entries, found)));
+    });
+    group.finish();
 }
 
 /// The signed L1 form row by row, pair by pair.

@@ -14,10 +14,10 @@
 use pulp::Simd;
 
 use super::network::CpuNetwork;
+use super::report::Reader;
 use super::signed_l1::{Packed, lanes_of_nan};
-use super::{Link, Panel, Report, Targets, add_member, differences};
+use super::{Link, Panel, Report, Targets, add_member, differences, turn_panel};
 use crate::backend::Activation;
-use crate::ops::linear::turn::{Rows, turn};
 
 /// Fewer targets do not pay for the bytes of the entries.
 const LEAST_TARGETS: usize = 32;
@@ -171,11 +171,7 @@ impl ByteFilter {
         let mut turned = vec![0.0; width * columns];
         for (panel, bytes) in filter.targets.chunks_exact_mut(panel_len).enumerate() {
             let here = panel * columns..targets.n.min((panel + 1) * columns);
-            let rows = packed.negated[here.start * width..here.end * width].chunks(S::F32_LANES * width);
-            for (rows, vector) in rows.zip(0..) {
-                let rows = Rows { values: rows, pitch: width, n: rows.len() / width, len: width };
-                turn(simd, rows, columns, &mut turned[vector * S::F32_LANES..]);
-            }
+            turn_panel(simd, &packed.negated[here.start * width..here.end * width], width, columns, &mut turned);
             let turned = S::as_simd_f32s(&turned).0.as_chunks::<N>().0;
             filter.grid.quantize(simd, turned, bytes, &mut filter.bounds);
             for (target, &bound) in here.zip(&filter.bounds) {
@@ -197,6 +193,11 @@ impl ByteFilter {
         self.candidates.len()
     }
 
+    /// Whether it paid so far.
+    pub fn pays(&self) -> bool {
+        2 * self.passed <= self.seen
+    }
+
     /// A panel of entries with all targets; false where nothing was done because the filter does not pay.
     #[inline(always)]
     pub fn panel<S: Simd, const N: usize>(
@@ -208,7 +209,7 @@ impl ByteFilter {
         report: &mut Report<'_>,
     ) -> bool {
         let all = packed.n_targets * N;
-        if 2 * self.passed > self.seen {
+        if !self.pays() {
             // One panel of nine is tried again where everything passes.
             self.seen += all / 8;
             return false;

@@ -8,6 +8,7 @@ use pulp::Simd;
 
 use super::gate::{self, Factors};
 use super::network::{CpuNetwork, Layer};
+use super::report::Reader;
 use super::{Panel, Report, Targets, add_member};
 use crate::ops::linear::tile::sums;
 use crate::ops::pair_score::PairForm;

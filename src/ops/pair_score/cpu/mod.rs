@@ -3,12 +3,16 @@
 // The instruction set is chosen around the kernel; what is not inlined into it would be compiled for the baseline.
 #![allow(clippy::inline_always)]
 
+mod bounds;
 mod byte_filter;
+mod candidates;
 mod differences;
 mod gate;
 mod head;
 mod network;
+mod picked;
 mod report;
+mod sieve;
 mod signed_l1;
 #[cfg(test)]
 mod tests;
@@ -17,10 +21,10 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use self::byte_filter::ByteFilter;
 use self::gate::Factors;
 pub use self::network::CpuNetwork;
-use self::report::Report;
+use self::report::{Reader, Report};
+use self::sieve::{Filters, Sieve};
 use super::{Found, Link, PairForm, PairNetwork, PairOperands, PairScore};
 use crate::backend::{Activation, Cpu};
 use crate::error::Result;
@@ -55,18 +59,18 @@ impl PairScore for Cpu {
         n: [usize; 2],
         found: &mut Found<Self>,
     ) -> Result<()> {
-        screen(*self, network, operands, n, true, found);
+        screen(*self, network, operands, n, Filters { bounds: true, bytes: true }, found);
         Ok(())
     }
 }
 
-/// [`PairScore::pair_score_raw`], by bytes first where `byte_filter` says so and they pay.
+/// [`PairScore::pair_score_raw`], by `filters` first where they pay.
 fn screen<A: Activation>(
     cpu: Cpu,
     network: &CpuNetwork,
     operands: &PairOperands<'_, Cpu, A>,
     n: [usize; 2],
-    byte_filter: bool,
+    filters: Filters,
     found: &mut Found<Cpu>,
 ) {
     let report = Report::new(operands.least.view, found);
@@ -74,9 +78,9 @@ fn screen<A: Activation>(
     let tables = network.n_tables() * network.width * columns;
     with_panels(tables + 2 * network.widest * columns, |buffer| {
         let (tables, work) = buffer.split_at_mut(tables);
-        let entries = operands.entries.view;
+        let entries = Entries { view: operands.entries.view, n: n[0] };
         let targets = Targets { rows: operands.targets.view, offsets: operands.offsets.view, n: n[1] };
-        cpu.isa.dispatch(Screen { network, entries, n_entries: n[0], targets, tables, work, byte_filter, report });
+        cpu.isa.dispatch(Screen { network, entries, targets, tables, work, filters, report });
     });
 }
 
@@ -95,6 +99,21 @@ impl<'a> Targets<'a> {
     #[inline(always)]
     fn row(self, table: usize, target: usize, width: usize) -> &'a [f32] {
         &self.rows[(table * self.n + target) * width..][..width]
+    }
+}
+
+/// The folded operands of the entries, tables of rows one after the other.
+#[derive(Clone, Copy)]
+struct Entries<'a, A> {
+    view: &'a [A],
+    n: usize,
+}
+
+impl<'a, A> Entries<'a, A> {
+    /// Rows of `table`.
+    #[inline(always)]
+    fn rows(self, table: usize, rows: &Range<usize>, width: usize) -> &'a [A] {
+        &self.view[(table * self.n + rows.start) * width..(table * self.n + rows.end) * width]
     }
 }
 
@@ -119,14 +138,13 @@ impl<'a> Panel<'a> {
 /// All entries with all targets.
 struct Screen<'a, A> {
     network: &'a CpuNetwork,
-    entries: &'a [A],
-    n_entries: usize,
+    entries: Entries<'a, A>,
     targets: Targets<'a>,
     tables: &'a mut [f32],
     /// Two activations of the widest layer.
     work: &'a mut [f32],
-    /// Whether the signed L1 form goes through bytes where that pays.
-    byte_filter: bool,
+    /// What the signed L1 form goes through where it pays.
+    filters: Filters,
     report: Report<'a>,
 }
 
@@ -146,49 +164,47 @@ impl<A: Activation> Screen<'_, A> {
     /// With panels of `N` vectors.
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self, simd: S) {
-        let Self { network, entries, n_entries, targets, tables, work, byte_filter, mut report } = self;
+        let Self { network, entries, targets, tables, work, filters, mut report } = self;
         let (width, columns) = (network.width, N * S::F32_LANES);
-        let l1 = match network.form {
-            PairForm::SignedL1 => Some(signed_l1::Packed::new(simd, network, targets)),
+        let mut sieve = match network.form {
+            PairForm::SignedL1 => Some(Sieve::new::<S, A, N>(simd, network, entries, targets, report.least(), filters)),
             PairForm::Relu | PairForm::Gate => None,
-        };
-        let mut bytes = match &l1 {
-            Some(packed) if byte_filter => {
-                ByteFilter::new::<S, A, N>(simd, network, entries, packed, targets, report.least())
-            }
-            _ => None,
         };
         let factors = match network.form {
             PairForm::Gate => Factors::new(simd, network, targets),
             PairForm::SignedL1 | PairForm::Relu => None,
         };
-        for first in (0..n_entries).step_by(columns) {
-            let here = first..n_entries.min(first + columns);
+        for first in (0..entries.n).step_by(columns) {
+            let here = first..entries.n.min(first + columns);
+            let left = match &mut sieve {
+                Some(sieve) => sieve.left::<S, A, N>(simd, network, entries, &here),
+                None => None,
+            };
+            if left == Some(0) {
+                continue;
+            }
             for (table, out) in tables.chunks_exact_mut(width * columns).enumerate() {
-                let first = (table * n_entries + here.start) * width;
-                let rows = A::widened(&entries[first..first + here.len() * width]);
-                for (rows, vector) in rows.chunks(S::F32_LANES * width).zip(0..) {
-                    let rows = Rows { values: rows, pitch: width, n: rows.len() / width, len: width };
-                    turn(simd, rows, columns, &mut out[vector * S::F32_LANES..]);
-                }
+                turn_panel(simd, &A::widened(entries.rows(table, &here, width)), width, columns, out);
             }
             let factors = match &factors {
                 Some(factors) if Factors::take_entries(simd, tables, width * columns) => Some(factors),
                 _ => None,
             };
             let panel = Panel { tables, columns, entries: &here };
-            match &l1 {
-                Some(packed) => {
-                    let filtered = bytes
-                        .as_mut()
-                        .is_some_and(|bytes| bytes.panel::<S, N>(simd, network, packed, panel, &mut report));
-                    if !filtered {
-                        packed.panel::<S, N>(simd, network, panel, &mut report);
-                    }
-                }
+            match &mut sieve {
+                Some(sieve) => sieve.panel::<S, N>(simd, network, panel, left.is_some(), &mut report),
                 None => head::panel::<S, N>(simd, network, targets, panel, factors, work, &mut report),
             }
         }
+    }
+}
+
+/// Turns rows of `width` into the columns of a panel, `[width, columns]`.
+#[inline(always)]
+fn turn_panel<S: Simd>(simd: S, rows: &[f32], width: usize, columns: usize, out: &mut [f32]) {
+    for (rows, vector) in rows.chunks(S::F32_LANES * width).zip(0..) {
+        let rows = Rows { values: rows, pitch: width, n: rows.len() / width, len: width };
+        turn(simd, rows, columns, &mut out[vector * S::F32_LANES..]);
     }
 }
 

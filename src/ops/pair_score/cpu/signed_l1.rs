@@ -7,7 +7,8 @@
 use pulp::Simd;
 
 use super::network::CpuNetwork;
-use super::{Panel, Report, Targets, add_member};
+use super::report::Reader;
+use super::{Panel, Targets, add_member};
 use crate::ops::linear::split::Tiles;
 use crate::ops::linear::turn::{Rows, turn};
 
@@ -63,16 +64,14 @@ impl Packed {
         simd: S,
         network: &CpuNetwork,
         panel: Panel<'_>,
-        report: &mut Report<'_>,
+        report: &mut impl Reader,
     ) {
-        let mut poisons = Vec::with_capacity(network.members.len());
-        for member in 0..network.members.len() {
-            let entries = S::as_simd_f32s(panel.table(member, network.width)).0.as_chunks::<N>().0;
-            poisons.push(lanes_of_nan(simd, entries));
-        }
-        let poisons = &poisons[..];
+        let poisons = &poisons::<S, N>(simd, network, panel)[..];
         let wide = most_targets(S::REGISTER_COUNT) == 8;
         for tile in 0..self.tiles.count {
+            if report.is_done(self.tiles.rows(tile).start * panel.entries.len()) {
+                break;
+            }
             match self.tiles.rows(tile).len() {
                 1 => self.tile::<S, 1, N>(simd, network, panel, poisons, tile, report),
                 2 => self.tile::<S, 2, N>(simd, network, panel, poisons, tile, report),
@@ -95,7 +94,7 @@ impl Packed {
         panel: Panel<'_>,
         poisons: &[[S::f32s; N]],
         tile: usize,
-        report: &mut Report<'_>,
+        report: &mut impl Reader,
     ) {
         let (width, first) = (network.width, self.tiles.rows(tile).start);
         let mut values = [[simd.splat_f32s(0.0); N]; T];
@@ -118,6 +117,17 @@ impl Packed {
         }
         report.tile(simd, &values, first, panel.entries);
     }
+}
+
+/// NaN in each lane of a panel where a member's entry holds one, else 0.
+#[inline(always)]
+pub(super) fn poisons<S: Simd, const N: usize>(simd: S, network: &CpuNetwork, panel: Panel<'_>) -> Vec<[S::f32s; N]> {
+    let mut poisons = Vec::with_capacity(network.members.len());
+    for member in 0..network.members.len() {
+        let entries = S::as_simd_f32s(panel.table(member, network.width)).0.as_chunks::<N>().0;
+        poisons.push(lanes_of_nan(simd, entries));
+    }
+    poisons
 }
 
 /// `z + Σ_{k<n⁺} max(a_k, −b_k) − Σ_{k≥n⁺} max(a_k, −b_k)` of `T` targets with a panel, in that order.
