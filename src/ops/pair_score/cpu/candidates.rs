@@ -65,14 +65,15 @@ impl Reader for Candidates {
     fn target(&mut self, bounds: &[f32], target: usize, blocks: &Range<usize>) {
         let (n_targets, least) = (self.least.len(), self.least[target]);
         let bounds = &bounds[..blocks.len().min(bounds.len())];
-        let passed: u32 = bounds.iter().map(|&bound| u32::from(!(bound < least))).sum();
-        self.passed += passed as usize;
+        // A comparison with NaN is false, so NaN passes.
+        let passed = bounds.len() - bounds.iter().map(|&bound| u32::from(bound < least)).sum::<u32>() as usize;
+        self.passed += passed;
         if passed > 0 {
             let lists = self.targets.chunks_exact_mut(n_targets).zip(&mut self.counts);
             for (&bound, (targets, count)) in bounds.iter().zip(lists) {
                 // Written in any case: a branch on what cannot be foretold costs more.
                 targets[*count] = target as u32;
-                *count += usize::from(!(bound < least));
+                *count += 1 - usize::from(bound < least);
             }
         }
     }
