@@ -54,7 +54,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The data whose rows [`Split::test`] names.
+    /// The data whose rows [`Split::test`](crate::data::folds::Split::test) names.
     #[must_use]
     pub fn tested(&self) -> &'a Dataset {
         self.test.unwrap_or(self.data)
