@@ -6,7 +6,7 @@ use super::candidates::Hit;
 use crate::backend::Activation;
 use crate::data::{Side, Task};
 use crate::error::Result;
-use crate::models::fusion::fold::{Bound, Features, Fold, Reach, Size};
+use crate::models::fusion::fold::{Bound, Features, Fold, Reach, Size, logistic};
 use crate::ops::pair_score::{Link, PairNetwork, PairScore};
 use crate::train::{Model, SideScale};
 
@@ -95,6 +95,19 @@ impl<'a, B: PairScore> FoldedModel<'a, B> {
             }
         }
         Tables { rows, reach }
+    }
+
+    /// How large row `i` is and how far off in f32, by member.
+    pub fn reach(&self, features: &[Features], i: usize) -> Vec<Reach> {
+        let of_member = |features: &Features| {
+            let mut reach = Reach::default();
+            for (table, size) in reach.iter_mut().enumerate().take(self.network.form.n_tables()) {
+                let exact = features.row(table, i);
+                *size = Size::of(exact, exact.iter().map(|&x| x as f32));
+            }
+            reach
+        };
+        features.iter().map(of_member).collect()
     }
 
     /// Width of a row on the device.
@@ -204,9 +217,4 @@ impl<'a, B: PairScore> FoldedModel<'a, B> {
         };
         Ok((0..chosen.len()).map(hit).collect())
     }
-}
-
-/// σ(z).
-fn logistic(z: f64) -> f64 {
-    1.0 / (1.0 + (-z).exp())
 }

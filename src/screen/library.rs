@@ -199,11 +199,6 @@ impl Library {
         found.map(|number| number as u32)
     }
 
-    /// Copies the vector of a row.
-    pub(super) fn copy_vector(&self, row: usize, out: &mut [f32]) {
-        self.vectors.copy_row(row, out);
-    }
-
     /// The vectors of some rows, `[n, dim]`.
     ///
     /// # Errors
@@ -213,7 +208,7 @@ impl Library {
         let d = self.dim();
         let mut vectors = vec![0.0; rows.len() * d];
         for (row, vector) in rows.zip(vectors.chunks_exact_mut(d)) {
-            self.copy_vector(row, vector);
+            self.vectors.copy_row(row, vector);
             if !vector.iter().all(|x| x.is_finite()) {
                 let id = self.records_of(row).next().map_or("", |record| self.id(record));
                 return Err(Error::data(

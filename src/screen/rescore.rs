@@ -8,7 +8,6 @@ use super::library::Library;
 use super::targets::TargetTile;
 use crate::error::{Error, Result};
 use crate::ops::pair_score::PairScore;
-use crate::progress::check_interrupt;
 
 /// Rows that are folded together: their vectors stay in the second-level cache.
 const ROWS: usize = 128;
@@ -34,12 +33,7 @@ pub(super) fn settle<B: PairScore + Sync>(
     pairs.par_sort_unstable();
     let groups: Vec<&[(u32, u32)]> = pairs.chunk_by(|a, b| a.0 == b.0).collect();
     let scored = groups.par_chunks(ROWS).map(|groups| {
-        check_interrupt()?;
-        let d = library.dim();
-        let mut vectors = vec![0.0; groups.len() * d];
-        for (group, vector) in groups.iter().zip(vectors.chunks_exact_mut(d)) {
-            library.copy_vector(group[0].0 as usize, vector);
-        }
+        let vectors = library.vectors(groups.iter().map(|group| group[0].0 as usize))?;
         let entries = model.features(0, &vectors)?;
         let rows = groups.iter().enumerate().flat_map(|(i, group)| group.iter().map(move |&(_, target)| (target, i)));
         let mut rows: Vec<(u32, usize)> = rows.collect();

@@ -29,17 +29,16 @@ impl<B: PairScore> TargetTile<B> {
     /// A vector that is not finite; what the device reports.
     pub fn new(backend: &B, model: &FoldedModel<'_, B>, targets: &Library, records: &[u32]) -> Result<Self> {
         let vectors = targets.vectors_of(records)?;
-        let (n, d) = (records.len(), targets.dim());
+        let n = records.len();
         let features = model.features(1, &vectors)?;
         let Tables { rows, .. } = model.tables::<f32>(n, &features);
-        let reach = |vector: &[f32]| Ok(model.tables::<f32>(1, &model.features(1, vector)?).reach);
         Ok(Self {
             records: records.to_vec(),
             ids: records.iter().map(|&record| targets.id(record).to_owned()).collect(),
+            reaches: (0..n).map(|i| model.reach(&features, i)).collect(),
             features,
             offsets: backend.uploaded(&model.offsets(&rows, n))?,
             rows: backend.uploaded(&rows)?,
-            reaches: vectors.chunks_exact(d).map(reach).collect::<Result<_>>()?,
         })
     }
 

@@ -71,7 +71,7 @@ pub struct Fold {
 }
 
 /// σ(x).
-fn logistic(x: f64) -> f64 {
+pub(crate) fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
