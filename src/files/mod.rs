@@ -7,9 +7,11 @@ pub mod manifest;
 pub mod mapped;
 pub mod output_folder;
 pub(crate) mod parquet_column;
+pub mod shard;
 pub mod space;
 pub mod verify;
 
 pub use atomic::AtomicFile;
 pub use manifest::Manifest;
 pub use output_folder::OutputFolder;
+pub use shard::Shard;
