@@ -86,9 +86,33 @@ pub enum Error {
         /// What its driver says.
         what: String,
     },
+    /// Another process writes the same output.
+    #[error("{} is being written by another process", path.display())]
+    Busy {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A result is larger than the room for it.
+    #[error("{}: the result takes {}, {} are free there", path.display(), bytes(*needed), bytes(*free))]
+    NoSpace {
+        /// The output.
+        path: PathBuf,
+        /// Bytes that the result takes, or a little more.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// A signal asked the program to stop.
     #[error("interrupted before the work was done")]
     Interrupted,
+}
+
+/// `512 bytes`, `1.5 MB`, `5.2 GB`.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [(f64, &str); 4] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    let unit = UNITS.iter().find(|(size, _)| n as f64 >= *size);
+    unit.map_or_else(|| format!("{n} bytes"), |(size, name)| format!("{:.1} {name}", n as f64 / size))
 }
 
 fn named(id: &str) -> String {
@@ -158,7 +182,9 @@ impl Error {
                 "use a device with more memory, stop what else runs on it, or choose --device cpu"
             }
             Self::DeviceLost { .. } => "run the same command again, on another device where there is one",
-            Self::Interrupted => "run the same command again",
+            Self::Busy { .. } => "wait for it to end, or choose another --out",
+            Self::NoSpace { .. } => "free some space or choose another --out, then run the same command again",
+            Self::Interrupted => "run the same command again: it goes on where it was",
         }
     }
 
@@ -167,14 +193,17 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
-            Self::Interrupted | Self::DeviceLost { .. } => 75,
-            Self::Io { source, .. }
-                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                75
-            }
+            Self::Interrupted | Self::DeviceLost { .. } | Self::Busy { .. } | Self::NoSpace { .. } => 75,
+            _ if self.is_full_disk() => 75,
             _ => 3,
         }
+    }
+
+    /// True when a disk has no room left, or the user no share of it.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::Io { source, .. } if full(source.kind()))
     }
 
     /// True when a device has no memory left: less at once may fit.

@@ -19,6 +19,7 @@ pub mod mol;
 pub mod ops;
 pub mod progress;
 pub mod report;
+pub mod scale;
 pub mod screen;
 pub mod selftest;
 pub mod seq;

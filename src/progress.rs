@@ -15,6 +15,8 @@ pub trait Progress: Sync {
     fn advance(&self, n: u64);
     /// The phase is over.
     fn finish(&self);
+    /// Something worth knowing for those who want to know more.
+    fn note(&self, _line: &str) {}
 }
 
 /// Reports to nobody.

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules from the top of the house to its ground. A module may use those after it, never those before it.
-const ORDER: [&str; 20] = [
-    "cli", "selftest", "report", "screen", "eval", "train", "embed", "models", "features", "data", "metrics", "ops",
-    "weights", "tokens", "mol", "backend", "seq", "files", "progress", "error",
+const ORDER: [&str; 21] = [
+    "cli", "selftest", "report", "scale", "screen", "eval", "train", "embed", "models", "features", "data", "metrics",
+    "ops", "weights", "tokens", "mol", "backend", "seq", "files", "progress", "error",
 ];
 const UNSAFE_FILES: [&str; 13] = [
     "src/backend/cuda/cublas.rs",

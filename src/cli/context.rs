@@ -112,7 +112,7 @@ impl Context {
             json: global.json,
             verbose: global.verbose,
             quiet: global.quiet,
-            progress: progress::choose(global.progress, global.quiet),
+            progress: progress::choose(global.progress, global.quiet, global.verbose),
             threads: rayon::current_num_threads(),
             device: global.device,
             opened: OnceLock::new(),

@@ -14,6 +14,7 @@ mod import;
 mod import_vectors;
 mod init;
 mod man;
+mod merge;
 mod output;
 mod pair_input;
 mod predict;
@@ -21,6 +22,8 @@ mod progress;
 mod reading;
 mod screen;
 mod selftest;
+mod shard_flag;
+mod status;
 mod train;
 mod training_flags;
 mod verify;
@@ -65,6 +68,10 @@ enum Command {
     ImportVectors(import_vectors::ImportVectorsArgs),
     /// Write a store for other tools.
     Export(export::ExportArgs),
+    /// Join the shards of a store or a screen.
+    Merge(merge::MergeArgs),
+    /// Tell which shards of an output are done, unfinished, missing or failed.
+    Status(status::StatusArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
     /// Measure throughput beside what this machine can do.
@@ -91,6 +98,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Screen(args) => screen::run(args, context),
         Command::ImportVectors(args) => import_vectors::run(args, context),
         Command::Export(args) => export::run(args, context),
+        Command::Merge(args) => merge::run(args, context),
+        Command::Status(args) => status::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Bench(args) => bench::run(args, context),
         Command::Selftest(args) => selftest::run(args, context),

@@ -11,13 +11,34 @@ use super::context::ProgressKind;
 use super::output::say;
 
 /// The reporter for `kind`: `auto` is a bar on a terminal and plain lines elsewhere.
-pub fn choose(kind: ProgressKind, quiet: bool) -> Arc<dyn Progress> {
-    match kind {
-        _ if quiet => Arc::new(Silent),
-        ProgressKind::None => Arc::new(Silent),
-        ProgressKind::Json => Arc::new(Lines::new(true, Duration::from_secs(1))),
-        ProgressKind::Auto if std::io::stderr().is_terminal() => Arc::new(Bar(Mutex::default())),
-        ProgressKind::Auto | ProgressKind::Plain => Arc::new(Lines::new(false, Duration::from_secs(30))),
+///
+/// Notes are told where `verbose` asks for them.
+pub fn choose(kind: ProgressKind, quiet: bool, verbose: bool) -> Arc<dyn Progress> {
+    let shown: Box<dyn Progress> = match kind {
+        _ if quiet => Box::new(Silent),
+        ProgressKind::None => Box::new(Silent),
+        ProgressKind::Json => Box::new(Lines::new(true, Duration::from_secs(1))),
+        ProgressKind::Auto if std::io::stderr().is_terminal() => Box::new(Bar(Mutex::default())),
+        ProgressKind::Auto | ProgressKind::Plain => Box::new(Lines::new(false, Duration::from_secs(30))),
+    };
+    if verbose { Arc::new(Noted(shown)) } else { Arc::from(shown) }
+}
+
+/// Tells notes, too.
+struct Noted(Box<dyn Progress>);
+
+impl Progress for Noted {
+    fn begin(&self, what: &str, unit: &str, total: Option<u64>) {
+        self.0.begin(what, unit, total);
+    }
+    fn advance(&self, n: u64) {
+        self.0.advance(n);
+    }
+    fn finish(&self) {
+        self.0.finish();
+    }
+    fn note(&self, line: &str) {
+        say(line);
     }
 }
 

@@ -1,21 +1,24 @@
 //! From a file of records to stores: reading, encoding, writing in input order.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::admission::Admitted;
 use super::destination::Destination;
-use super::encoder::{Measure, ReadAhead, RecordEncoder, RecordKind, Refusal};
+use super::encoder::{Measure, RecordEncoder, RecordKind, Refusal};
 use super::pooling::Pooling;
-use super::store::{Detail, Dtype, NewRecord, StoreSummary, StoreWriter};
+use super::records::{Amount, Share, letters};
+use super::room::Room;
+use super::store::{Detail, Dtype, NewRecord, ShardDetail, StoreSummary, StoreWriter};
 use super::vectors::Vectors;
 use crate::error::{Error, Result};
+use crate::files::Shard;
 use crate::files::digest::digest_file;
 use crate::progress::{Progress, check_interrupt};
-use crate::seq::{DIGEST_BYTES, SequenceRecord, fasta, smi};
+use crate::seq::{DIGEST_BYTES, SequenceRecord};
 
 /// What to do with letters outside the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +58,31 @@ pub struct EmbedOptions {
     pub resume: bool,
     /// Replace a finished store.
     pub force: bool,
+    /// The share of the input that is embedded: into a folder of its own, unless it is all of it.
+    pub shard: Shard,
+    /// How often what was written is made durable, so that a later process goes on from there.
+    pub checkpoint: Duration,
 }
+
+impl EmbedOptions {
+    /// All of the input into a store of this type, refusing nothing that can be encoded.
+    #[must_use]
+    pub const fn of(dtype: Dtype) -> Self {
+        Self {
+            dtype,
+            unknown: UnknownLetters::Keep,
+            max_length: None,
+            long: LongSequences::Refuse,
+            resume: true,
+            force: false,
+            shard: Shard::WHOLE,
+            checkpoint: CHECKPOINT,
+        }
+    }
+}
+
+/// How often what was written is made durable, unless said otherwise.
+pub const CHECKPOINT: Duration = Duration::from_secs(600);
 
 /// What came of it: a store for each pooling, in the order asked for, and the work that was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,14 +116,16 @@ pub struct Work {
 }
 
 /// Embeds `input` (a path, or `-` for standard input) into the store `out`; where there are several `poolings`, each
-/// into its own store `out/<pooling>`.
+/// into its own store `out/<pooling>`. A shard goes to a folder beside its store ([`Shard::place`]), from where
+/// [`merge_shards`](super::merge_shards) joins it.
 ///
-/// The same input gives the same bytes, whatever the number of threads. Memory: what the encoder reads ahead, its
-/// vectors, and what [`StoreWriter`] holds per record.
+/// The same input gives the same bytes, whatever the number of threads. What an earlier process left at a checkpoint is
+/// gone on with. Memory: what the encoder reads ahead, its vectors, and what [`StoreWriter`] holds per record.
 ///
 /// # Errors
-/// [`Error::Usage`] for a pooling or a policy that the encoder has not; those of the readers, of the encoder, of
-/// [`StoreWriter`], and the progress interrupt; nothing is left of a store then.
+/// [`Error::Usage`] for a pooling or a policy that the encoder has not; [`Error::NoSpace`] where the stores would not fit
+/// on their disk; those of the readers, of the encoder, of [`StoreWriter`], and the progress interrupt. What a checkpoint
+/// holds is left then, and nothing else.
 pub fn embed<E: RecordEncoder>(
     input: &Path,
     encoder: &mut E,
@@ -107,41 +136,59 @@ pub fn embed<E: RecordEncoder>(
 ) -> Result<Embedded> {
     let started = Instant::now();
     refuse_unfit(encoder, poolings, options)?;
-    let mut records = Records::open(input, encoder.kind())?;
+    let kind = encoder.kind();
+    if !options.shard.is_whole() && !input.is_file() {
+        return Err(Error::usage(
+            format!("{} cannot be read by shards: each reads it from the beginning", input.display()),
+            "name a file",
+        ));
+    }
     // A pipe can be read once only: it has no digest, and what was made from it is never up to date.
     let input_digest = if input.is_file() { Some(digest_file(input)?.1) } else { None };
     let destinations = Destination::plan(out, encoder, poolings, options, input_digest.as_deref())?;
+    let repeatable = options.resume && input_digest.is_some();
     let mut stores = Vec::with_capacity(poolings.len());
     let mut wanted = Vec::new();
-    let mut writers = Vec::new();
     for destination in destinations {
-        stores.push(if options.resume && !options.force && input_digest.is_some() {
-            destination.finished()?.map(Filled::UpToDate)
-        } else {
-            None
-        });
-        if stores.last().is_some_and(Option::is_none) {
-            wanted.push(destination.pooling);
-            writers.push(StoreWriter::create(&destination.path, destination.options)?);
+        let finished = if repeatable && !options.force { destination.finished()? } else { None };
+        if finished.is_none() {
+            wanted.push(destination);
         }
+        stores.push(finished.map(Filled::UpToDate));
     }
     let mut work = Work::default();
-    if !writers.is_empty() {
+    if !wanted.is_empty() {
         let measure = encoder.measure();
-        let total = match measure {
-            Measure::Tokens if input.is_file() => Some(total_cost(input, encoder, options)?),
-            _ => None,
-        };
-        progress.begin("embed", measure.unit(), total);
-        let mut job = Job { encoder, poolings: &wanted, options, writers, work };
-        job.run(&mut records, progress)?;
-        progress.finish();
-        work = job.work;
-        let mut summaries = Vec::new();
-        for writer in job.writers {
-            summaries.push(Filled::Written(writer.finish()?));
-        }
-        let mut summaries = summaries.into_iter();
+        let counts = input_digest.is_some() && (measure == Measure::Tokens || !options.shard.is_whole());
+        let amount = if counts { Some(Amount::of(input, kind, options)?) } else { None };
+        let room = Room::check(input, encoder, &wanted, options, amount, progress)?;
+        let whole = amount.unwrap_or_default();
+        let mut share = Share::open(input, kind, options, whole)?;
+        let shard = (!options.shard.is_whole()).then(|| ShardDetail {
+            index: options.shard.index,
+            count: options.shard.count,
+            first_record: share.before(),
+            whole_records: whole.records,
+            whole_tokens: whole.tokens(),
+        });
+        let poolings: Vec<Pooling> = wanted.iter().map(|destination| destination.pooling).collect();
+        let writers = wanted.into_iter().map(|destination| {
+            if repeatable {
+                StoreWriter::resume(&destination.path, destination.options, shard)
+            } else {
+                StoreWriter::create(&destination.path, destination.options)
+            }
+        });
+        let writers: Vec<StoreWriter> = writers.collect::<Result<_>>()?;
+        let total = (measure == Measure::Tokens).then_some(whole.tokens() / options.shard.count as u64);
+        progress.begin("embed", measure.unit(), total.filter(|_| counts));
+        let mut job = Job { encoder, poolings: &poolings, options, writers, first: share.before(), next: 0, work };
+        let done = job.run(&mut share, repeatable, progress).and_then(|()| {
+            progress.finish();
+            work = job.work;
+            job.writers.into_iter().map(|writer| writer.finish().map(Filled::Written)).collect::<Result<Vec<_>>>()
+        });
+        let mut summaries = done.map_err(|error| room.explain(error))?.into_iter();
         for slot in stores.iter_mut().filter(|slot| slot.is_none()) {
             *slot = summaries.next();
         }
@@ -172,65 +219,6 @@ fn refuse_unfit<E: RecordEncoder>(encoder: &E, poolings: &[Pooling], options: Em
     Ok(())
 }
 
-/// The records of an input.
-enum Records {
-    Fasta(fasta::Reader),
-    Smiles(smi::Reader),
-}
-
-impl Records {
-    fn open(input: &Path, kind: RecordKind) -> Result<Self> {
-        Ok(match kind {
-            RecordKind::Sequences(alphabet) => Self::Fasta(fasta::Reader::open(input, alphabet)?),
-            RecordKind::Molecules => Self::Smiles(smi::Reader::open(input)?),
-        })
-    }
-
-    fn read(&mut self, ahead: ReadAhead) -> Result<Vec<SequenceRecord>> {
-        let mut chunk = Vec::new();
-        let mut letters = 0;
-        while chunk.len() < ahead.records && letters < ahead.letters {
-            let Some(record) = self.next() else { break };
-            let record = record?;
-            letters += record.sequence.len();
-            chunk.push(record);
-        }
-        Ok(chunk)
-    }
-}
-
-impl Iterator for Records {
-    type Item = Result<SequenceRecord>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Fasta(reader) => reader.next(),
-            Self::Smiles(reader) => reader.next(),
-        }
-    }
-}
-
-/// What a record counts in the progress, whatever becomes of it.
-fn cost(record: &SequenceRecord, measure: Measure, options: EmbedOptions) -> u64 {
-    let limit = match options.long {
-        LongSequences::Truncate => options.max_length.unwrap_or(usize::MAX),
-        LongSequences::Refuse | LongSequences::Window => usize::MAX,
-    };
-    measure.cost(record.sequence.len().min(limit))
-}
-
-/// The cost of all records, for the time to go.
-fn total_cost<E: RecordEncoder>(input: &Path, encoder: &E, options: EmbedOptions) -> Result<u64> {
-    let mut total = 0;
-    for (i, record) in Records::open(input, encoder.kind())?.enumerate() {
-        if i % 4096 == 0 {
-            check_interrupt()?;
-        }
-        total += cost(&record?, encoder.measure(), options);
-    }
-    Ok(total)
-}
-
 /// The work in progress.
 struct Job<'a, E> {
     encoder: &'a mut E,
@@ -238,21 +226,55 @@ struct Job<'a, E> {
     poolings: &'a [Pooling],
     options: EmbedOptions,
     writers: Vec<StoreWriter>,
+    /// Records of the input before those of this share.
+    first: u64,
+    /// Records of the share before the chunk at hand.
+    next: usize,
     work: Work,
 }
 
 impl<E: RecordEncoder> Job<'_, E> {
-    fn run(&mut self, records: &mut Records, progress: &dyn Progress) -> Result<()> {
+    /// Encodes the share, and leaves a checkpoint where it is stopped by something that passes.
+    fn run(&mut self, share: &mut Share, keep: bool, progress: &dyn Progress) -> Result<()> {
+        let done = self.encode(share, keep, progress);
+        if keep && done.as_ref().is_err_and(|error| error.exit_code() == 75) {
+            // What cannot be written now was not lost: an earlier checkpoint holds.
+            let _ = self.checkpoint();
+        }
+        done
+    }
+
+    fn encode(&mut self, share: &mut Share, keep: bool, progress: &dyn Progress) -> Result<()> {
+        // What every writer has already is not read again.
+        self.next = self.writers.iter().map(StoreWriter::n_records).min().unwrap_or(0);
+        let begin = (share.before(), share.tokens_before());
+        while share.before() < self.first + self.next as u64 {
+            share.skip()?;
+        }
+        progress.advance(match self.encoder.measure() {
+            Measure::Records => share.before() - begin.0,
+            Measure::Tokens => share.tokens_before() - begin.1,
+        });
         let ahead = self.encoder.read_ahead(self.poolings);
-        let mut chunk = records.read(ahead)?;
+        let mut written = Instant::now();
+        let mut chunk = share.chunk(ahead)?;
         while !chunk.is_empty() {
             check_interrupt()?;
             // The next chunk is read while this one is encoded.
-            let (next, done) = rayon::join(|| records.read(ahead), || self.store(&chunk, progress));
+            let (next, done) = rayon::join(|| share.chunk(ahead), || self.store(&chunk, progress));
             done?;
+            self.next += chunk.len();
             chunk = next?;
+            if keep && written.elapsed() >= self.options.checkpoint {
+                self.checkpoint()?;
+                written = Instant::now();
+            }
         }
         Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        self.writers.iter_mut().try_for_each(StoreWriter::checkpoint)
     }
 
     fn store(&mut self, chunk: &[SequenceRecord], progress: &dyn Progress) -> Result<()> {
@@ -275,7 +297,7 @@ impl<E: RecordEncoder> Job<'_, E> {
             };
             self.work.letters += record.sequence.len() as u64;
             self.work.unknown += u64::from(admitted.unknown);
-            let cost = cost(record, encoder.measure(), options);
+            let cost = encoder.measure().cost(letters(record, options));
             let known = || self.writers.iter().all(|writer| writer.knows(admitted.digest));
             let refusal = match admitted.outcome {
                 Ok(item) if !slots.contains_key(&admitted.digest) && !known() => {
@@ -300,7 +322,9 @@ impl<E: RecordEncoder> Job<'_, E> {
         let failed: FxHashMap<usize, Refusal> =
             self.encoder.encode(&fresh, self.poolings, &mut vectors, progress)?.into_iter().collect();
         for (writer, vectors) in self.writers.iter_mut().zip(&vectors) {
-            for (entry, refusal) in &entries {
+            // A store may be ahead of another that was stopped at an earlier checkpoint.
+            let behind = writer.n_records().saturating_sub(self.next);
+            for (entry, refusal) in entries.iter().skip(behind) {
                 let slot = slots.get(&entry.digest);
                 let failure = slot.and_then(|slot| failed.get(slot));
                 if let Some(Refusal { status, reason }) = refusal.as_ref().or(failure) {
@@ -325,14 +349,9 @@ mod tests {
     use crate::seq::RecordFault;
     use std::fs;
 
-    const OPTIONS: EmbedOptions = EmbedOptions {
-        dtype: Dtype::F32,
-        unknown: UnknownLetters::Keep,
-        max_length: None,
-        long: LongSequences::Refuse,
-        resume: true,
-        force: false,
-    };
+    fn options() -> EmbedOptions {
+        EmbedOptions::of(Dtype::F32)
+    }
 
     fn embed_kmer(input: &Path, options: EmbedOptions, out: &Path) -> Result<Embedded> {
         embed(input, &mut WeightFree::new(Box::new(Kmer)), &[Pooling::Mean], options, out, &Silent)
@@ -365,7 +384,7 @@ mod tests {
     fn every_record_has_a_row_in_input_order_and_the_encoders_vector() {
         // The conflicting record comes first with a sequence that the next one needs.
         let fasta = ">a\nACGU\n>a\nGGGGA\n>b\nggg ga\n>c\n>d\nACGT\n";
-        let (folder, outcome) = run(fasta, OPTIONS);
+        let (folder, outcome) = run(fasta, options());
         let (summary, work) = written(outcome);
         assert_eq!((summary.records, summary.vectors, work.letters, work.unknown), (5, 2, 18, 0));
         assert_eq!(work.encoded, 2);
@@ -383,13 +402,13 @@ mod tests {
     #[test]
     fn limits_refuse_or_cut_and_say_so() {
         let fasta = ">short\nACGU\n>long\nACGUA\n>odd\nAC?U\n";
-        let limited = EmbedOptions { max_length: Some(4), unknown: UnknownLetters::Refuse, ..OPTIONS };
+        let limited = EmbedOptions { max_length: Some(4), unknown: UnknownLetters::Refuse, ..options() };
         let (folder, outcome) = run(fasta, limited);
         outcome.unwrap();
         let found = statuses(folder.path());
         assert_eq!(found[1], ("long".into(), Status::TooLong));
         assert_eq!(found[2], ("odd".into(), Status::UnknownLetters));
-        let cut = EmbedOptions { max_length: Some(4), long: LongSequences::Truncate, ..OPTIONS };
+        let cut = EmbedOptions { max_length: Some(4), long: LongSequences::Truncate, ..options() };
         let (folder, outcome) = run(fasta, cut);
         assert_eq!(written(outcome).1.unknown, 1);
         let store = Store::open(folder.path().join("store")).unwrap();
@@ -412,7 +431,7 @@ mod tests {
             .into_iter()
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let (folder, outcome) = pool.install(|| run(&fasta, OPTIONS));
+                let (folder, outcome) = pool.install(|| run(&fasta, options()));
                 outcome.unwrap();
                 fs::read(folder.path().join("store/manifest.json")).unwrap()
             })
@@ -422,41 +441,41 @@ mod tests {
 
     #[test]
     fn a_finished_store_is_taken_as_it_is_unless_something_differs() {
-        let (folder, outcome) = run(">a\nACGU\n", OPTIONS);
+        let (folder, outcome) = run(">a\nACGU\n", options());
         written(outcome);
         let (input, out) = (folder.path().join("in.fa"), folder.path().join("store"));
         let again = |options| embed_kmer(&input, options, &out);
-        assert!(is_up_to_date(again(OPTIONS)));
-        assert!(again(EmbedOptions { resume: false, ..OPTIONS }).is_err());
-        assert!(again(EmbedOptions { dtype: Dtype::F16, ..OPTIONS }).is_err());
-        assert!(again(EmbedOptions { max_length: Some(9), ..OPTIONS }).is_err());
-        written(again(EmbedOptions { force: true, ..OPTIONS }));
+        assert!(is_up_to_date(again(options())));
+        assert!(again(EmbedOptions { resume: false, ..options() }).is_err());
+        assert!(again(EmbedOptions { dtype: Dtype::F16, ..options() }).is_err());
+        assert!(again(EmbedOptions { max_length: Some(9), ..options() }).is_err());
+        written(again(EmbedOptions { force: true, ..options() }));
         fs::write(&input, ">a\nACGA\n").unwrap();
-        assert!(again(OPTIONS).is_err());
+        assert!(again(options()).is_err());
     }
 
     #[test]
     fn a_store_whose_commit_was_killed_is_ended_not_made_again() {
-        let (folder, outcome) = run(">a\nACGU\n", OPTIONS);
+        let (folder, outcome) = run(">a\nACGU\n", options());
         outcome.unwrap();
         let (input, out) = (folder.path().join("in.fa"), folder.path().join("store"));
         fs::create_dir(out.join(".partial")).unwrap();
         for name in ["ids", "manifest.json"] {
             fs::rename(out.join(name), out.join(".partial").join(name)).unwrap();
         }
-        assert!(is_up_to_date(embed_kmer(&input, OPTIONS, &out)));
+        assert!(is_up_to_date(embed_kmer(&input, options(), &out)));
         assert!(!out.join(".partial").exists());
     }
 
     #[test]
     fn what_the_encoder_has_not_is_refused() {
-        let window = EmbedOptions { max_length: Some(4), long: LongSequences::Window, ..OPTIONS };
+        let window = EmbedOptions { max_length: Some(4), long: LongSequences::Window, ..options() };
         let error = run(">a\nACGU\n", window).1.unwrap_err();
         assert!(error.to_string().contains("windows") && error.exit_code() == 2, "{error}");
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("in.fa");
         let mut kmer = WeightFree::new(Box::new(Kmer));
-        let outcome = embed(&input, &mut kmer, &[Pooling::Cls], OPTIONS, &folder.path().join("s"), &Silent);
+        let outcome = embed(&input, &mut kmer, &[Pooling::Cls], options(), &folder.path().join("s"), &Silent);
         let error = outcome.unwrap_err();
         assert!(error.to_string().contains("'cls'") && error.help().contains("mean"), "{error}");
     }

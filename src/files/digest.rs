@@ -15,13 +15,25 @@ const BLOCK: usize = 1 << 20;
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::Interrupted`] after a signal.
 pub fn digest_file(path: &Path) -> Result<(u64, String)> {
+    digest(path, check_interrupt)
+}
+
+/// The same for what is written down when a signal has come.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub fn digest_to_the_end(path: &Path) -> Result<(u64, String)> {
+    digest(path, || Ok(()))
+}
+
+fn digest(path: &Path, check: impl Fn() -> Result<()>) -> Result<(u64, String)> {
     let mut file = File::open(path).map_err(Error::io("read", path))?;
     let mut hasher = blake3::Hasher::new();
     let size = file.metadata().map_or(BLOCK as u64, |found| found.len());
     let mut block = vec![0; size.clamp(1, BLOCK as u64) as usize];
     let mut bytes = 0;
     loop {
-        check_interrupt()?;
+        check()?;
         let n = file.read(&mut block).map_err(Error::io("read", path))?;
         if n == 0 {
             return Ok((bytes, hasher.finalize().to_hex().to_string()));

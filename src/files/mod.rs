@@ -8,6 +8,7 @@ pub mod mapped;
 pub mod output_folder;
 pub(crate) mod parquet_column;
 pub mod shard;
+pub mod shard_set;
 pub mod space;
 pub mod verify;
 

@@ -2,8 +2,12 @@
 //!
 //! Files are written to `OUT/.partial/`. The commit puts the finished manifest there as a journal, moves every file to
 //! its place and the manifest last. A process killed before the commit leaves only `.partial`, which the next run
-//! sweeps; one killed in its midst leaves the journal, with which the next run ends the move.
+//! sweeps, or goes on with where there is a [checkpoint]; one killed in its midst leaves the journal, with which the next
+//! run ends the move.
 
+mod checkpoint;
+
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +30,10 @@ pub struct OutputFolder {
     fresh: bool,
     /// From here on only the next run may clean up, by going on.
     publishing: bool,
+    /// What the last checkpoint lists: it is there to go on with.
+    kept: Option<Manifest>,
+    /// Files that were taken over from elsewhere, and what they must be.
+    taken: BTreeMap<String, FileEntry>,
     /// Held for the lock on the folder.
     _lock: Option<File>,
 }
@@ -35,10 +43,17 @@ impl OutputFolder {
     /// folder of the same kind is replaced when `force` is set, and keeps its content until the commit.
     ///
     /// # Errors
-    /// [`Error::Usage`] for every other place that is not empty, and while another process writes there;
+    /// [`Error::Usage`] for every other place that is not empty; [`Error::Busy`] while another process writes there;
     /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>, kind: &str, force: bool) -> Result<Self> {
-        let path = path.as_ref().to_path_buf();
+        let folder = Self::open(path.as_ref(), kind, force)?;
+        folder.begin_anew()?;
+        Ok(folder)
+    }
+
+    /// Locks the folder and ends the move that a killed process began. What lies in the staging folder stays.
+    fn open(path: &Path, kind: &str, force: bool) -> Result<Self> {
+        let path = path.to_path_buf();
         if path.exists() && !path.is_dir() {
             return Err(Error::usage(
                 format!("cannot write the folder {}: it is a file", path.display()),
@@ -46,28 +61,52 @@ impl OutputFolder {
             ));
         }
         let fresh = !path.exists();
-        fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
-        let lock = lock(&path)?;
-        let folder = Self { path, kind: kind.to_owned(), fresh, publishing: false, _lock: lock };
-        recover(&folder.path)?;
+        let lock = loop {
+            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+            let lock = lock(&path)?;
+            // Another process may have removed the folder that it had made before it was locked here.
+            if lock.as_ref().is_none_or(|lock| is_at(lock, &path)) {
+                break lock;
+            }
+        };
+        let (kind, taken) = (kind.to_owned(), BTreeMap::new());
+        let folder = Self { path, kind, fresh, publishing: false, kept: None, taken, _lock: lock };
+        end_move(&folder.path)?;
         folder.refuse_foreign(force)?;
-        let staging = folder.staging();
-        fs::create_dir(&staging).map_err(Error::io("create", &staging))?;
         Ok(folder)
     }
 
-    /// Puts a folder in order that a killed process left behind: a move that it had begun is ended, what it had not
-    /// finished is removed. To be called before a folder is asked whether it is finished.
+    fn begin_anew(&self) -> Result<()> {
+        let staging = self.staging();
+        remove_folder(&staging)?;
+        fs::create_dir(&staging).map_err(Error::io("create", &staging))
+    }
+
+    /// Ends the move that a killed process had begun. To be called before a folder is asked whether it is finished.
     ///
     /// # Errors
-    /// [`Error::Usage`] while another process writes there; [`Error::Io`].
+    /// [`Error::Busy`] while another process writes there; [`Error::Io`].
     pub fn settle(path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if !path.join(STAGING).is_dir() {
+        if Manifest::read(&path.join(STAGING)).is_err() {
             return Ok(());
         }
         let _lock = lock(path)?;
-        recover(path)
+        end_move(path)
+    }
+
+    /// Removes `remains`, what is of no use now that the folder `path` is finished: gone at once for whoever looks, also
+    /// when this process is killed in its midst.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while another process writes there; [`Error::Io`].
+    pub fn discard(path: &Path, remains: &Path) -> Result<()> {
+        let _lock = lock(path)?;
+        let staging = path.join(STAGING);
+        remove_folder(&staging)?;
+        // The next run sweeps the staging folder. On another file system it can only be removed where it is.
+        let gone = if fs::rename(remains, &staging).is_ok() { &staging } else { remains };
+        remove_folder(gone)
     }
 
     /// Where the folder will be.
@@ -97,21 +136,38 @@ impl OutputFolder {
         fs::write(&path, bytes).map_err(Error::io("write", self.path.join(relative)))
     }
 
+    /// Takes over a file of another finished folder without copying it, where both lie on one file system. Its bytes are
+    /// checked at the commit.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn take_over(&mut self, from: &Path, entry: &FileEntry, relative: &str) -> Result<()> {
+        let (from, to) = (from.join(&entry.path), self.place(relative)?);
+        if fs::hard_link(&from, &to).is_err() {
+            fs::copy(&from, &to).map_err(Error::io("copy", &from))?;
+        }
+        self.taken.insert(relative.to_owned(), entry.clone());
+        Ok(())
+    }
+
     /// Digests every file, moves all to their places and writes the manifest last.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Interrupted`] after a signal, and nothing is moved then.
+    /// [`Error::Io`]; [`Error::Format`] for a file that was [taken over](Self::take_over) and is not what it was;
+    /// [`Error::Interrupted`] after a signal. Nothing is moved then.
     pub fn commit(mut self, detail: Value) -> Result<Manifest> {
         let staging = self.staging();
-        let mut paths = Vec::new();
-        list_files(&staging, "", &mut paths)?;
-        paths.sort_unstable();
-        let mut files = Vec::with_capacity(paths.len());
-        for path in paths {
-            let place = staging.join(&path);
-            let (bytes, blake3) = digest_file(&place)?;
-            File::open(&place).and_then(|f| f.sync_all()).map_err(Error::io("write", self.path.join(&path)))?;
-            files.push(FileEntry { path, bytes, blake3 });
+        let files = self.entries(digest_file)?;
+        let changed = files.iter().find(|file| {
+            let taken = self.taken.get(&file.path);
+            taken.is_some_and(|taken| (taken.bytes, &taken.blake3) != (file.bytes, &file.blake3))
+        });
+        if let Some(file) = changed {
+            return Err(Error::format(
+                self.path.join(&file.path),
+                "the bytes that it was to take over have changed since they were written",
+                "find the damage with 'biollmnet verify', and make that part again",
+            ));
         }
         let manifest = Manifest::new(&self.kind, files, detail);
         manifest.write(&staging)?;
@@ -120,13 +176,38 @@ impl OutputFolder {
         Ok(manifest)
     }
 
+    /// Every file in the staging folder, made durable.
+    fn entries(&self, digest: impl Fn(&Path) -> Result<(u64, String)>) -> Result<Vec<FileEntry>> {
+        let staging = self.staging();
+        let mut paths = Vec::new();
+        list_files(&staging, "", &mut paths)?;
+        paths.retain(|path| !checkpoint::is_part_of(path));
+        paths.sort_unstable();
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            let place = staging.join(&path);
+            let shown = self.path.join(&path);
+            let known = self.kept.as_ref().and_then(|kept| kept.file(&path));
+            let size = fs::metadata(&place).map_err(Error::io("read", &shown))?.len();
+            // What the last checkpoint has seen is not read again, unless it has grown since.
+            if let Some(entry) = known.filter(|entry| entry.bytes == size) {
+                files.push(entry.clone());
+                continue;
+            }
+            let (bytes, blake3) = digest(&place)?;
+            File::open(&place).and_then(|f| f.sync_all()).map_err(Error::io("write", shown))?;
+            files.push(FileEntry { path, bytes, blake3 });
+        }
+        Ok(files)
+    }
+
     fn staging(&self) -> PathBuf {
         self.path.join(STAGING)
     }
 
     fn refuse_foreign(&self, force: bool) -> Result<()> {
-        let mut entries = fs::read_dir(&self.path).map_err(Error::io("read", &self.path))?;
-        if entries.next().is_none() {
+        let entries = fs::read_dir(&self.path).map_err(Error::io("read", &self.path))?;
+        if entries.flatten().all(|entry| entry.file_name() == STAGING) {
             return Ok(());
         }
         let shown = self.path.display();
@@ -150,22 +231,25 @@ impl OutputFolder {
 
 impl Drop for OutputFolder {
     fn drop(&mut self) {
-        if !self.publishing {
-            // Nothing can be reported here; what stays is swept by the next run.
-            let _ = remove_folder(&self.staging());
-            if self.fresh {
-                let _ = fs::remove_dir(&self.path);
+        // Nothing can be reported here; what stays is swept by the next run.
+        match &self.kept {
+            _ if self.publishing => {}
+            Some(kept) => drop(checkpoint::cut_back(&self.staging(), kept)),
+            None => {
+                let _ = remove_folder(&self.staging());
+                if self.fresh {
+                    let _ = fs::remove_dir(&self.path);
+                }
             }
         }
     }
 }
 
-/// Ends the move that a killed process began, or removes what it had written so far.
-fn recover(path: &Path) -> Result<()> {
-    let staging = path.join(STAGING);
-    match Manifest::read(&staging) {
+/// Ends the move that a killed process began, where its journal is whole.
+fn end_move(path: &Path) -> Result<()> {
+    match Manifest::read(&path.join(STAGING)) {
         Ok(journal) => publish(path, &journal),
-        Err(_) => remove_folder(&staging),
+        Err(_) => Ok(()),
     }
 }
 
@@ -197,12 +281,23 @@ fn lock(path: &Path) -> Result<Option<File>> {
     let Ok(folder) = File::open(path) else { return Ok(None) };
     match folder.try_lock() {
         Ok(()) => Ok(Some(folder)),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::usage(
-            format!("{} is being written by another process", path.display()),
-            "wait for it to end, or choose another --out",
-        )),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy { path: path.to_path_buf() }),
         Err(fs::TryLockError::Error(_)) => Ok(None),
     }
+}
+
+/// True when `path` still names the open `folder`.
+#[cfg(unix)]
+fn is_at(folder: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |found: fs::Metadata| (found.dev(), found.ino());
+    matches!((folder.metadata(), fs::metadata(path)), (Ok(open), Ok(named)) if place(open.clone()) == place(named.clone()))
+}
+
+/// Not known on this system.
+#[cfg(not(unix))]
+fn is_at(_folder: &File, _path: &Path) -> bool {
+    true
 }
 
 /// Every file below `folder`, as paths relative to the first call's folder.

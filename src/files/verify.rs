@@ -8,13 +8,14 @@ use serde::Serialize;
 use super::digest::{digest_file, digest_line, digest_path};
 use super::manifest::{MANIFEST, Manifest};
 use super::output_folder::list_files;
+use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// Kind of the folder, `file` for a single file, empty where the manifest itself is damaged.
+    /// Kind of the folder, `file` for a single file, `outputs` for several folders, empty where the manifest itself is damaged.
     pub kind: String,
     /// Files checked.
     pub files: usize,
@@ -35,14 +36,60 @@ pub struct Fault {
     pub reason: String,
 }
 
-/// Checks every byte of a folder with a manifest, or of a file with a `.b3` beside it.
+/// Checks every byte of a folder with a manifest, of a file with a `.b3` beside it, or of all outputs in a folder: the
+/// stores of several poolings, the shards of a store. Shards of `path` that is not there itself are checked in its place.
 ///
 /// # Errors
 /// [`Error::Format`] when there is nothing to check against, [`Error::Io`] when `path` itself cannot be read. What is
 /// wrong with the content is no error but a [`Fault`].
 pub fn verify(path: &Path, progress: &dyn Progress) -> Result<Verification> {
+    let shards = Shard::folder_of(path);
+    let path = if !path.exists() && shards.is_dir() { &shards } else { path };
     let found = fs::metadata(path).map_err(Error::io("read", path))?;
-    if found.is_dir() { verify_folder(path, progress) } else { verify_file(path) }
+    if !found.is_dir() {
+        return verify_file(path);
+    }
+    let outputs = if path.join(MANIFEST).exists() { Vec::new() } else { outputs_in(path)? };
+    if outputs.is_empty() { verify_folder(path, progress) } else { verify_outputs(&outputs, progress) }
+}
+
+/// The folders in `folder`, where it holds nothing else and one of them is an output.
+fn outputs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        folders.push(entry.map_err(Error::io("read", folder))?.path());
+    }
+    folders.retain(|path| path.is_dir());
+    folders.sort_unstable();
+    let any = folders.iter().any(|path| path.join(MANIFEST).exists());
+    Ok(if any { folders } else { Vec::new() })
+}
+
+/// Checks each of `outputs`; what is unfinished is told among what is not checked.
+fn verify_outputs(outputs: &[PathBuf], progress: &dyn Progress) -> Result<Verification> {
+    let mut all = Verification { kind: "outputs".into(), files: 0, bytes: 0, faults: vec![], unlisted: vec![] };
+    for path in outputs {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut files = Vec::new();
+        list_files(path, "", &mut files)?;
+        if !path.join(MANIFEST).exists() && files.is_empty() {
+            all.unlisted.push(format!("{name}, which is unfinished,"));
+            continue;
+        }
+        let found = match verify(path, progress) {
+            Ok(found) => found,
+            Err(Error::Format { path, reason, .. }) => {
+                all.faults.push(Fault { path, reason });
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        all.files += found.files;
+        all.bytes += found.bytes;
+        all.faults.extend(found.faults);
+        all.unlisted.extend(found.unlisted.into_iter().map(|file| format!("{name}/{file}")));
+    }
+    Ok(all)
 }
 
 fn verify_folder(folder: &Path, progress: &dyn Progress) -> Result<Verification> {
@@ -149,6 +196,27 @@ mod tests {
         fs::write(out.join("notes.txt"), "mine").unwrap();
         let report = verify(&out, &Silent).unwrap();
         assert_eq!((report.faults.len(), report.unlisted), (1, vec!["notes.txt".to_owned()]));
+    }
+
+    #[test]
+    fn every_output_of_a_folder_is_checked() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        let shards = Shard::folder_of(&out);
+        for index in 0..2 {
+            let folder = OutputFolder::create(shards.join(format!("0000{index}-of-00003")), "shard", false).unwrap();
+            folder.write("a", b"content").unwrap();
+            folder.commit(json!({})).unwrap();
+        }
+        fs::create_dir_all(shards.join("00002-of-00003/.partial")).unwrap();
+        let report = verify(&out, &Silent).unwrap();
+        assert_eq!((report.kind.as_str(), report.files, report.faults.len()), ("outputs", 4, 0));
+        assert!(report.unlisted.len() == 1 && report.unlisted[0].contains("unfinished"));
+        fs::write(shards.join("00001-of-00003/a"), "Content").unwrap();
+        fs::remove_file(shards.join("00000-of-00003").join(MANIFEST)).unwrap();
+        let faults = verify(&shards, &Silent).unwrap().faults;
+        assert_eq!(faults.len(), 2);
+        assert_eq!(faults[1].path, shards.join("00001-of-00003/a"));
     }
 
     #[test]

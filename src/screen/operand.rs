@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::data::EncoderIdentity;
-use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+use crate::embed::pipeline::{EmbedOptions, embed};
 use crate::embed::store::Dtype;
 use crate::embed::{Molecules, Pooling, Store, WeightFree};
 use crate::error::{Error, Result};
@@ -34,14 +34,7 @@ impl Operand {
         if path != Path::new("-") && !path.exists() {
             return Err(Error::io("read", path)(std::io::ErrorKind::NotFound.into()));
         }
-        let options = EmbedOptions {
-            dtype: Dtype::F32,
-            unknown: UnknownLetters::Keep,
-            max_length: None,
-            long: LongSequences::Refuse,
-            resume: false,
-            force: false,
-        };
+        let options = EmbedOptions { resume: false, ..EmbedOptions::of(Dtype::F32) };
         let folder = tempfile::tempdir().map_err(Error::io("create a folder in", std::env::temp_dir()))?;
         let place = folder.path().join("store");
         let mean = [Pooling::Mean];

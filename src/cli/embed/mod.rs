@@ -5,16 +5,19 @@ mod flags;
 mod summary;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use biollmnet::backend::Isa;
-use biollmnet::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+use biollmnet::embed::pipeline::{CHECKPOINT, EmbedOptions, LongSequences, UnknownLetters, embed};
 use biollmnet::embed::store::Dtype;
-use biollmnet::embed::{Molecules, Pooling, RecordEncoder, WeightFree};
+use biollmnet::embed::{Molecules, Pooling, RecordEncoder, WeightFree, stores_of};
 use biollmnet::error::{Error, Result};
 use biollmnet::features::{self, Ecfp};
+use biollmnet::files::{Shard, shard_set};
 use biollmnet::models::backbone::{Backbone, Network};
 use clap::{ArgAction, Args};
 
+use super::shard_flag::ShardFlag;
 use super::{Context, Outcome};
 pub use flags::{DtypeFlag, Modality};
 use flags::{LongFlag, PrecisionFlag, UnknownFlag, UntrainedFlag, instruction_set, memory_size};
@@ -79,10 +82,15 @@ pub struct EmbedArgs {
     /// Replace a finished store.
     #[arg(long)]
     force: bool,
+    /// How often what is done is made durable: a run that was stopped goes on from there when it is started again.
+    #[arg(long, value_name = "SECONDS", default_value_t = CHECKPOINT.as_secs())]
+    checkpoint: u64,
+    #[command(flatten)]
+    shard: ShardFlag,
 }
 
 impl EmbedArgs {
-    fn options(&self, dtype: Dtype) -> EmbedOptions {
+    fn options(&self, dtype: Dtype, shard: Shard) -> EmbedOptions {
         EmbedOptions {
             dtype: self.dtype.map_or(dtype, Dtype::from),
             unknown: if self.unknown == UnknownFlag::Error { UnknownLetters::Refuse } else { UnknownLetters::Keep },
@@ -94,6 +102,8 @@ impl EmbedArgs {
             },
             resume: self.resume,
             force: self.force,
+            shard,
+            checkpoint: Duration::from_secs(self.checkpoint),
         }
     }
 
@@ -169,6 +179,10 @@ fn fill<E: RecordEncoder>(encoder: &mut E, args: &EmbedArgs, dtype: Dtype, conte
         ));
     }
     let poolings = args.poolings()?;
-    let embedded = embed(&args.input, encoder, &poolings, args.options(dtype), &args.out, &*context.progress)?;
-    summary::report(&embedded, &args.out, &poolings, encoder.measure(), fixed, context)
+    let shard = args.shard.choose(context)?;
+    let stores = stores_of(&args.out, &poolings);
+    let embedded = shard_set::recorded(&stores, shard, || {
+        embed(&args.input, encoder, &poolings, args.options(dtype, shard), &args.out, &*context.progress)
+    })?;
+    summary::report(&embedded, &args.out, &poolings, shard, (encoder.measure(), fixed), context)
 }

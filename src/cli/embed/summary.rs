@@ -1,11 +1,12 @@
 //! What `embed` says when it is done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use biollmnet::embed::pipeline::{Embedded, Filled, Work};
 use biollmnet::embed::store::StoreSummary;
-use biollmnet::embed::{Measure, Pooling};
+use biollmnet::embed::{Measure, Pooling, stores_of};
 use biollmnet::error::Result;
+use biollmnet::files::Shard;
 use serde_json::{Value, json};
 
 use crate::cli::output::{print, print_json};
@@ -14,21 +15,22 @@ use crate::cli::{Context, Outcome};
 /// A share of unknown letters beyond which the sequences are likely of another kind.
 const WRONG_KIND: f64 = 0.1;
 
-/// Prints a line for each store, or one JSON object; warns of unknown letters.
+/// Prints a line for each store or shard of one, or one JSON object; warns of unknown letters.
 pub fn report(
     embedded: &Embedded,
     out: &Path,
     poolings: &[Pooling],
-    measure: Measure,
-    modality: &str,
+    shard: Shard,
+    (measure, modality): (Measure, &str),
     context: &Context,
 ) -> Result<Outcome> {
-    let path = |pooling: Pooling| if poolings.len() > 1 { out.join(pooling.name()) } else { out.to_path_buf() };
-    let stores = || poolings.iter().zip(&embedded.stores);
+    let places = stores_of(out, poolings);
+    let stores =
+        || poolings.iter().zip(&places).zip(&embedded.stores).map(|((pooling, place), store)| (*pooling, place, store));
     let written = embedded.stores.iter().any(|store| matches!(store, Filled::Written(_)));
     if context.json {
         let mut objects: Vec<Value> =
-            stores().map(|(&pooling, store)| store_as_json(&path(pooling), pooling, store)).collect();
+            stores().map(|(pooling, place, store)| store_as_json(place, shard, pooling, store)).collect();
         let mut object = match objects.len() {
             1 => objects.remove(0),
             _ => json!({ "store": out, "stores": objects }),
@@ -39,10 +41,11 @@ pub fn report(
         print_json(&object)?;
     } else {
         let speed = speed(&embedded.work, measure);
-        for (&pooling, store) in stores() {
+        for (_, place, store) in stores() {
             match store {
                 Filled::UpToDate(detail) => {
-                    print(format!("{}: up to date ({} records)", path(pooling).display(), detail.records))?;
+                    let place = place_of(place, shard, store);
+                    print(format!("{}: up to date ({} records)", place.display(), detail.records))?;
                 }
                 Filled::Written(summary) if poolings.len() == 1 => print(format!("{}; {speed}", describe(summary)))?,
                 Filled::Written(summary) => print(describe(summary))?,
@@ -51,6 +54,9 @@ pub fn report(
         if written && poolings.len() > 1 {
             print(speed)?;
         }
+    }
+    if !shard.is_whole() && written {
+        context.note(format!("next, when all {} shards are done: biollmnet merge {}", shard.count, out.display()));
     }
     if let Some(warning) = about_unknown(&embedded.work, modality) {
         context.note(warning);
@@ -62,13 +68,23 @@ pub fn report(
     Ok(Outcome::from_rejected(refused.sum()))
 }
 
-fn store_as_json(path: &Path, pooling: Pooling, store: &Filled) -> Value {
-    let (up_to_date, records, vectors, refused) = match store {
+/// Where it is: the store, or the shard of it.
+fn place_of(store: &Path, shard: Shard, filled: &Filled) -> PathBuf {
+    match filled {
+        Filled::Written(summary) => summary.path.clone(),
+        // A merged store stands for each of its shards.
+        Filled::UpToDate(detail) if detail.shard.is_none() => store.to_path_buf(),
+        Filled::UpToDate(_) => shard.place(store),
+    }
+}
+
+fn store_as_json(store: &Path, shard: Shard, pooling: Pooling, filled: &Filled) -> Value {
+    let (up_to_date, records, vectors, refused) = match filled {
         Filled::UpToDate(detail) => (true, detail.records, detail.vectors, &detail.refused),
         Filled::Written(summary) => (false, summary.records, summary.vectors, &summary.refused),
     };
     json!({
-        "store": path, "pooling": pooling.name(), "up_to_date": up_to_date, "records": records, "vectors": vectors,
+        "store": place_of(store, shard, filled), "pooling": pooling.name(), "up_to_date": up_to_date, "records": records, "vectors": vectors,
         "refused": refused,
     })
 }

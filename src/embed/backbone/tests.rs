@@ -12,7 +12,7 @@ use super::*;
 use crate::data::VectorSource;
 use crate::embed::Store;
 use crate::embed::export::{ExportFormat, export_residues};
-use crate::embed::pipeline::{EmbedOptions, Embedded, Filled, LongSequences, UnknownLetters, embed};
+use crate::embed::pipeline::{EmbedOptions, Embedded, Filled, LongSequences, embed};
 use crate::embed::store::{Dtype, ResidueStore};
 use crate::error::Error;
 use crate::progress::Silent;
@@ -72,14 +72,7 @@ impl TokenEncoder for Fake {
     }
 }
 
-const OPTIONS: EmbedOptions = EmbedOptions {
-    dtype: Dtype::F32,
-    unknown: UnknownLetters::Keep,
-    max_length: None,
-    long: LongSequences::Refuse,
-    resume: true,
-    force: false,
-};
+const OPTIONS: EmbedOptions = EmbedOptions::of(Dtype::F32);
 const ALL: [Pooling; 4] = [Pooling::Mean, Pooling::Cls, Pooling::MeanWithSpecial, Pooling::PerResidue];
 
 fn roomy(max_tokens: usize) -> BackboneOptions {

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::data::VectorSource;
     use crate::embed::Store;
-    use crate::embed::pipeline::{EmbedOptions, LongSequences, UnknownLetters, embed};
+    use crate::embed::pipeline::{EmbedOptions, embed};
     use crate::embed::store::{Dtype, ResidueStore};
     use crate::progress::Silent;
 
@@ -174,14 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (input, out) = (folder.path().join("in.smi"), folder.path().join("out"));
         fs::write(&input, "CCO\ta\nC1CC\topen\nCCO\tb\n\nO\nCC(C)(C)(C)C five\nCCCCCCCCC large\nN\ta\n").unwrap();
-        let options = EmbedOptions {
-            dtype: Dtype::F32,
-            unknown: UnknownLetters::Keep,
-            max_length: None,
-            long: LongSequences::Refuse,
-            resume: true,
-            force: false,
-        };
+        let options = EmbedOptions::of(Dtype::F32);
         let poolings = [Pooling::Sum, Pooling::PerAtom];
         let embedded = embed(&input, &mut Molecules::new(Weights), &poolings, options, &out, &Silent).unwrap();
         assert_eq!((embedded.stores.len(), embedded.work.encoded), (2, 3));

@@ -11,6 +11,7 @@
 
 mod claims;
 mod ids;
+mod joined;
 mod part;
 mod reader;
 mod record;
@@ -27,8 +28,11 @@ use serde_json::Value;
 use crate::data::EncoderIdentity;
 
 pub(crate) use ids::system_error;
+pub(super) use joined::JoinedTable;
 pub use reader::{ResidueStore, Store};
+pub(super) use reader::{check_digest, read_detail};
 pub use record::{Flags, NewRecord, Status, StoredRecord};
+pub(super) use writer::part_path;
 pub use writer::{StoreOptions, StoreSummary, StoreWriter};
 
 #[cfg(target_endian = "big")]
@@ -36,6 +40,8 @@ compile_error!("stores are little-endian and mapped into memory as they are");
 
 /// The `kind` of a store in its manifest.
 pub const KIND: &str = "store";
+/// The `kind` of a shard of a store.
+pub const SHARD_KIND: &str = "shard";
 
 /// What a row of a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +129,24 @@ pub struct Detail {
     pub ids: Vec<Part>,
     /// What the vectors were made from: digest of the input and the settings that change the result.
     pub origin: Value,
+    /// Of a shard: which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardDetail>,
+}
+
+/// Which part of an input a shard holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardDetail {
+    /// Number of the shard, from 0.
+    pub index: usize,
+    /// How many shards there are.
+    pub count: usize,
+    /// Records of the input before it.
+    pub first_record: u64,
+    /// Records of the whole input.
+    pub whole_records: u64,
+    /// Tokens of the whole input, by which it was cut.
+    pub whole_tokens: u64,
 }
 
 /// One file of a store.

@@ -25,6 +25,8 @@ pub struct Store<P = PooledPart> {
     parts: Vec<P>,
     /// First row of each part.
     starts: Vec<usize>,
+    /// Where each row lies in the parts, unless they hold the rows in their order.
+    places: Option<Vec<u32>>,
     by_id: OnceLock<Vec<u32>>,
 }
 
@@ -140,14 +142,13 @@ impl<P: StoredPart> Store<P> {
         for part in detail.parts.iter().chain(&detail.ids) {
             check_size(&path, &manifest, part)?;
         }
+        // A merged store may have more: vectors of sequences that several shards had.
+        let rows = detail.parts.iter().map(|part| part.rows).sum();
         let mut table = IdTable::default();
         for part in &detail.ids {
             let file = path.join(&part.path);
-            let (_, blake3) = digest_file(&file)?;
-            if manifest.file(&part.path).is_none_or(|entry| entry.blake3 != blake3) {
-                return Err(damaged(&file, "its bytes have changed since it was written"));
-            }
-            table.read_part(&file, part.rows, detail.vectors)?;
+            check_digest(&file, manifest.file(&part.path).map_or("", |entry| &entry.blake3))?;
+            table.read_part(&file, part.rows, rows)?;
         }
         let mut starts = Vec::with_capacity(detail.parts.len());
         let mut parts = Vec::with_capacity(detail.parts.len());
@@ -157,10 +158,13 @@ impl<P: StoredPart> Store<P> {
             row += part.rows;
             parts.push(P::open(&path.join(&part.path), part.rows, detail.dim, detail.dtype)?);
         }
-        if row != detail.vectors || table.ends.len() != detail.records {
+        let places = number_rows(&mut table.rows, rows);
+        let n_rows = places.as_ref().map_or(rows, Vec::len);
+        if n_rows != detail.vectors || table.ends.len() != detail.records {
             return Err(damaged(&path, "the parts do not add up to the manifest's totals"));
         }
-        Ok(Self { content: content_digest(&manifest), path, detail, table, parts, starts, by_id: OnceLock::new() })
+        let content = content_digest(&manifest);
+        Ok(Self { content, path, detail, table, parts, starts, places, by_id: OnceLock::new() })
     }
 
     /// The folder.
@@ -219,6 +223,7 @@ impl<P: StoredPart> Store<P> {
     }
 
     fn locate(&self, row: usize) -> (&P, usize) {
+        let row = self.places.as_ref().map_or(row, |places| places[row] as usize);
         let part = self.starts.partition_point(|&start| start <= row) - 1;
         (&self.parts[part], row - self.starts[part])
     }
@@ -255,7 +260,40 @@ impl<P> std::fmt::Debug for Store<P> {
     }
 }
 
-fn read_detail(path: &Path, manifest: &Manifest) -> Result<Detail> {
+/// Numbers the rows of records in the order in which records first have them, which is that of the parts unless shards
+/// were merged that have sequences in common. Returns where each row lies among the `rows` of the parts then.
+fn number_rows(of_records: &mut [u32], rows: usize) -> Option<Vec<u32>> {
+    let mut next = 0;
+    let in_order = |&row: &u32| {
+        next += u32::from(row == next);
+        row < next || row == NO_ROW
+    };
+    if of_records.iter().all(in_order) && next as usize == rows {
+        return None;
+    }
+    let mut numbers = vec![NO_ROW; rows];
+    let mut places = Vec::new();
+    for row in of_records.iter_mut().filter(|row| **row != NO_ROW) {
+        let number = &mut numbers[*row as usize];
+        if *number == NO_ROW {
+            *number = places.len() as u32;
+            places.push(*row);
+        }
+        *row = *number;
+    }
+    Some(places)
+}
+
+/// Refuses a file of other bytes than were written.
+pub(in crate::embed) fn check_digest(path: &Path, blake3: &str) -> Result<()> {
+    if digest_file(path)?.1 == blake3 {
+        return Ok(());
+    }
+    Err(damaged(path, "its bytes have changed since it was written"))
+}
+
+/// What the manifest of a store, or of a shard of one, says; refused where it names impossible sizes.
+pub(in crate::embed) fn read_detail(path: &Path, manifest: &Manifest) -> Result<Detail> {
     let detail: Detail = serde_json::from_value(manifest.detail.clone())
         .map_err(|e| damaged(path, &format!("its manifest cannot be read: {e}")))?;
     if ![Layout::Pooled, Layout::PerResidue].iter().any(|layout| layout.name() == detail.layout) {

@@ -25,6 +25,7 @@ impl Rejects {
     }
 
     pub fn add(&mut self, record: &NewRecord, status: Status, reason: &str) -> Result<()> {
+        let earlier = !self.counts.is_empty();
         *self.counts.entry(status.name().to_owned()).or_insert(0) += 1;
         if self.quoted.len() < QUOTED {
             self.quoted.push(format!("'{}': {reason}", record.id));
@@ -32,8 +33,11 @@ impl Rejects {
         let file = match &mut self.file {
             Some(file) => file,
             slot => {
-                let mut file = BufWriter::new(File::create(&self.path).map_err(Error::io("create", &self.path))?);
-                writeln!(file, "line\tid\tstatus\treason").map_err(Error::io("write", &self.path))?;
+                let opened = File::options().append(true).create(true).open(&self.path);
+                let mut file = BufWriter::new(opened.map_err(Error::io("create", &self.path))?);
+                if !earlier {
+                    writeln!(file, "line\tid\tstatus\treason").map_err(Error::io("write", &self.path))?;
+                }
                 slot.insert(file)
             }
         };
@@ -44,11 +48,19 @@ impl Rejects {
         writeln!(file, "{line}\t{id}\t{}\t{reason}", status.name()).map_err(Error::io("write", &self.path))
     }
 
+    /// Goes on behind what an earlier process has listed.
+    pub fn take_up(&mut self, counts: BTreeMap<String, usize>) {
+        self.counts = counts;
+    }
+
+    /// Writes what waits.
+    pub fn flush(&mut self) -> Result<()> {
+        self.file.as_mut().map_or(Ok(()), BufWriter::flush).map_err(Error::io("write", &self.path))
+    }
+
     /// Flushes; returns the number of refused records.
     pub fn finish(&mut self) -> Result<usize> {
-        if let Some(file) = &mut self.file {
-            file.flush().map_err(Error::io("write", &self.path))?;
-        }
+        self.flush()?;
         Ok(self.counts.values().sum())
     }
 }

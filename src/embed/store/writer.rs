@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::claims::{Claim, Claims};
-use super::ids::IdsWriter;
+use super::ids::{IdTable, IdsWriter, NO_ROW};
 use super::part::PartWriter;
 use super::record::{NewRecord, Status};
 use super::rejects::Rejects;
-use super::{Detail, DigestOf, Dtype, KIND, Layout, Part};
+use super::{Detail, DigestOf, Dtype, KIND, Layout, Part, SHARD_KIND, ShardDetail};
 use crate::data::EncoderIdentity;
 use crate::error::{Error, Result};
 use crate::files::OutputFolder;
@@ -18,7 +18,8 @@ use crate::seq::DIGEST_BYTES;
 
 /// Bytes of numbers in one part.
 const PART_BYTES: usize = 4_000_000_000;
-const IDS: &str = "ids/part-00000.parquet";
+/// Place of the list of refused records.
+pub(super) const REJECTS: &str = "rejects.tsv";
 
 /// What is known of a store before its first record.
 #[derive(Debug, Clone)]
@@ -39,6 +40,17 @@ pub struct StoreOptions {
     pub origin: Value,
     /// Replace a finished store.
     pub force: bool,
+}
+
+impl StoreOptions {
+    /// True for what was made as these options say.
+    #[must_use]
+    pub fn made(&self, found: &Detail) -> bool {
+        found.encoder == self.encoder
+            && found.dtype == self.dtype
+            && found.layout == self.layout.name()
+            && found.origin == self.origin
+    }
 }
 
 /// What was written.
@@ -62,21 +74,27 @@ impl StoreSummary {
     }
 }
 
-/// A store being written. Nothing of it is seen until [`finish`](Self::finish); dropped before, it is gone.
+/// A store being written, or a shard of one. Nothing of it is seen until [`finish`](Self::finish); dropped before, it is
+/// gone, but for what a [`checkpoint`](Self::checkpoint) keeps.
 ///
 /// Memory: 24 to 48 bytes per distinct sequence and as much per accepted id, which find the duplicates, and a
 /// constant rest.
 pub struct StoreWriter {
-    folder: OutputFolder,
     options: StoreOptions,
+    shard: Option<ShardDetail>,
     claims: Claims,
-    ids: IdsWriter,
+    ids: Option<IdsWriter>,
+    ids_parts: Vec<Part>,
     rejects: Rejects,
     part: Option<PartWriter>,
     parts: Vec<Part>,
     states_per_part: usize,
     vectors: usize,
     records: usize,
+    /// A write has failed: what the open files hold is not known.
+    failed: bool,
+    /// Dropped last: it removes files that are open until then.
+    folder: OutputFolder,
 }
 
 impl StoreWriter {
@@ -85,32 +103,100 @@ impl StoreWriter {
     /// # Errors
     /// Those of [`OutputFolder::create`]; [`Error::Usage`] for vectors without width.
     pub fn create(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
-        let states_per_part = PART_BYTES / (options.dim * options.dtype.size()).max(1);
+        let states_per_part = states_per_part(&options);
         Self::with_states_per_part(path.as_ref(), options, states_per_part)
     }
 
-    fn with_states_per_part(path: &Path, options: StoreOptions, states_per_part: usize) -> Result<Self> {
-        if options.dim == 0 || states_per_part == 0 {
-            return Err(Error::usage(
-                format!("vectors of width {} cannot be stored", options.dim),
-                "check the encoder or the imported file",
-            ));
+    /// Goes on with the store `path`, or the `shard` of one, where a checkpoint of the same making was left; else begins
+    /// it. The records that are there already are [`n_records`](Self::n_records).
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create); [`Error::Format`]; [`Error::Interrupted`].
+    pub fn resume(path: impl AsRef<Path>, options: StoreOptions, shard: Option<ShardDetail>) -> Result<Self> {
+        refuse_narrow(&options)?;
+        let (folder, found) = OutputFolder::resume(path, kind_of(shard), options.force, |detail| {
+            let found: Option<Detail> = serde_json::from_value(detail.clone()).ok();
+            found.is_some_and(|found| options.made(&found) && found.shard == shard)
+        })?;
+        let states_per_part = states_per_part(&options);
+        let mut writer = Self::new(folder, options, shard, states_per_part)?;
+        let found: Option<Detail> = found.and_then(|detail| serde_json::from_value(detail).ok());
+        if let Some(found) = found {
+            writer.take_up(found)?;
         }
+        Ok(writer)
+    }
+
+    fn with_states_per_part(path: &Path, options: StoreOptions, states_per_part: usize) -> Result<Self> {
+        refuse_narrow(&options)?;
         let folder = OutputFolder::create(path, KIND, options.force)?;
-        let ids = IdsWriter::create(folder.place(IDS)?)?;
-        let rejects = Rejects::new(folder.place("rejects.tsv")?);
+        Self::new(folder, options, None, states_per_part)
+    }
+
+    fn new(
+        folder: OutputFolder,
+        options: StoreOptions,
+        shard: Option<ShardDetail>,
+        states_per_part: usize,
+    ) -> Result<Self> {
         Ok(Self {
-            folder,
             options,
+            shard,
             claims: Claims::default(),
-            ids,
-            rejects,
+            ids: None,
+            ids_parts: Vec::new(),
+            rejects: Rejects::new(folder.place(REJECTS)?),
             part: None,
             parts: Vec::new(),
             states_per_part,
             vectors: 0,
             records: 0,
+            failed: false,
+            folder,
         })
+    }
+
+    /// Takes the parts of a checkpoint for its own.
+    fn take_up(&mut self, found: Detail) -> Result<()> {
+        for part in &found.ids {
+            let mut table = IdTable::default();
+            table.read_part(&self.folder.place(&part.path)?, part.rows, found.vectors)?;
+            let mut start = 0;
+            for (i, &end) in table.ends.iter().enumerate() {
+                if table.rows[i] != NO_ROW {
+                    self.claims.take(&table.ids[start..end], table.digests[i], table.rows[i]);
+                }
+                start = end;
+            }
+        }
+        self.rejects.take_up(found.refused);
+        (self.vectors, self.records) = (found.vectors, found.records);
+        (self.parts, self.ids_parts) = (found.parts, found.ids);
+        Ok(())
+    }
+
+    /// Records so far, refused ones included.
+    #[must_use]
+    pub fn n_records(&self) -> usize {
+        self.records
+    }
+
+    /// Makes what was written so far durable, and ends the parts that hold it: from here a later process can
+    /// [go on](Self::resume). Nothing happens where a write has failed: an earlier checkpoint holds.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn checkpoint(&mut self) -> Result<()> {
+        if self.failed || self.records == 0 {
+            return Ok(());
+        }
+        self.failed = true;
+        self.rejects.flush()?;
+        self.end_parts()?;
+        let detail = self.detail();
+        self.folder.checkpoint(self.as_value(&detail)?)?;
+        self.failed = false;
+        Ok(())
     }
 
     /// Says what the vectors were made from, where that is known only once they have been made.
@@ -135,15 +221,10 @@ impl StoreWriter {
     pub fn push(&mut self, record: &NewRecord, vector: &[f32]) -> Result<Status> {
         let (row, fresh) = match self.claims.look(record.id, record.digest) {
             Claim::Known(row) => (row, false),
-            Claim::New => (self.vectors as u32, true),
-            Claim::Duplicate => {
-                let reason = "an earlier record has this id and the same sequence";
-                return self.refuse(record, Status::DuplicateId, reason);
-            }
-            Claim::Conflicting => {
-                let reason = "an earlier record has this id and another sequence";
-                return self.refuse(record, Status::ConflictingId, reason);
-            }
+            claim => match refusal_of(claim) {
+                Some((status, reason)) => return self.refuse(record, status, reason),
+                None => (self.vectors as u32, true),
+            },
         };
         if fresh && !self.push_vector(vector)? {
             let limit =
@@ -152,9 +233,7 @@ impl StoreWriter {
             return self.refuse(record, Status::Nonfinite, &reason);
         }
         self.claims.take(record.id, record.digest, row);
-        self.records += 1;
-        self.ids.push(record, Some(row), Status::Ok)?;
-        Ok(Status::Ok)
+        self.list(record, Some(row), Status::Ok)
     }
 
     /// Appends a record that has no vector, and lists it with `reason`; returns `status`.
@@ -162,48 +241,67 @@ impl StoreWriter {
     /// # Errors
     /// [`Error::Io`].
     pub fn refuse(&mut self, record: &NewRecord, status: Status, reason: &str) -> Result<Status> {
+        let added = self.rejects.add(record, status, reason);
+        self.noted(added)?;
+        self.list(record, None, status)
+    }
+
+    /// Appends a record to the table.
+    fn list(&mut self, record: &NewRecord, row: Option<u32>, status: Status) -> Result<Status> {
+        let ids = match &mut self.ids {
+            Some(ids) => ids,
+            slot => slot.insert(IdsWriter::create(self.folder.place(&ids_path(self.ids_parts.len()))?)?),
+        };
+        let pushed = ids.push(record, row, status);
+        self.noted(pushed)?;
         self.records += 1;
-        self.rejects.add(record, status, reason)?;
-        self.ids.push(record, None, status)?;
         Ok(status)
     }
 
-    /// Ends the last part, writes the manifest and puts the store in place.
+    /// Remembers that a write has failed.
+    fn noted<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        self.failed |= outcome.is_err();
+        outcome
+    }
+
+    /// Ends the last part, writes the manifest and puts the store in place. A shard may be empty.
     ///
     /// # Errors
     /// [`Error::Data`] when there is no record, or none that was accepted; [`Error::Io`]; [`Error::Interrupted`].
     pub fn finish(mut self) -> Result<StoreSummary> {
-        let refused = self.rejects.finish()?;
-        if self.vectors == 0 {
-            return Err(Error::data(
-                match refused {
-                    0 => "there is no record to store".to_owned(),
-                    n => format!("every record was rejected ({n}): {}", self.rejects.quoted.join("; ")),
-                },
-                "check that the input is the right file, and of the kind that the encoder takes",
-            ));
+        self.rejects.finish()?;
+        if self.vectors == 0 && self.shard.is_none() {
+            return Err(every_record_refused(&self.rejects));
         }
-        self.end_part()?;
-        let rows = self.ids.finish()?;
-        let detail = Detail {
-            layout: self.options.layout.name().into(),
-            encoder: self.options.encoder,
-            modality: self.options.modality,
-            dtype: self.options.dtype,
-            dim: self.options.dim,
-            digest_of: self.options.digest_of,
-            vectors: self.vectors,
-            records: self.records,
-            refused: self.rejects.counts,
-            parts: self.parts,
-            ids: vec![Part { path: IDS.into(), rows }],
-            origin: self.options.origin,
-        };
-        let value = serde_json::to_value(&detail)
-            .map_err(|e| Error::format(self.folder.target(), e.to_string(), "report this"))?;
+        self.end_parts()?;
+        let detail = self.detail();
+        let value = self.as_value(&detail)?;
         let path = self.folder.target().to_path_buf();
         self.folder.commit(value)?;
         Ok(StoreSummary { records: detail.records, vectors: detail.vectors, refused: detail.refused, path })
+    }
+
+    fn detail(&self) -> Detail {
+        let options = self.options.clone();
+        Detail {
+            layout: options.layout.name().into(),
+            encoder: options.encoder,
+            modality: options.modality,
+            dtype: options.dtype,
+            dim: options.dim,
+            digest_of: options.digest_of,
+            vectors: self.vectors,
+            records: self.records,
+            refused: self.rejects.counts.clone(),
+            parts: self.parts.clone(),
+            ids: self.ids_parts.clone(),
+            origin: options.origin,
+            shard: self.shard,
+        }
+    }
+
+    fn as_value(&self, detail: &Detail) -> Result<Value> {
+        serde_json::to_value(detail).map_err(|e| Error::format(self.folder.target(), e.to_string(), "report this"))
     }
 
     fn push_vector(&mut self, vector: &[f32]) -> Result<bool> {
@@ -233,22 +331,85 @@ impl StoreWriter {
                 slot.insert(PartWriter::create(place, layout, dim, self.options.dtype)?)
             }
         };
-        let written = part.push(vector)?;
+        let written = part.push(vector);
+        let written = self.noted(written)?;
         self.vectors += usize::from(written);
         Ok(written)
     }
 
+    /// Ends the parts that are open: of vectors and of the table of records.
+    fn end_parts(&mut self) -> Result<()> {
+        self.end_part()?;
+        if let Some(ids) = self.ids.take() {
+            let rows = ids.finish()?;
+            self.ids_parts.push(Part { path: ids_path(self.ids_parts.len()), rows });
+        }
+        Ok(())
+    }
+
     fn end_part(&mut self) -> Result<()> {
         if let Some(part) = self.part.take() {
-            let rows = part.finish()?;
-            self.parts.push(Part { path: part_path(self.parts.len()), rows });
+            let finished = part.finish();
+            let rows = self.noted(finished)?;
+            let path = part_path(self.parts.len());
+            if rows > 0 {
+                self.parts.push(Part { path, rows });
+            } else {
+                // A part whose rows were all refused is no part.
+                let place = self.folder.place(&path)?;
+                std::fs::remove_file(&place).map_err(Error::io("remove", &place))?;
+            }
         }
         Ok(())
     }
 }
 
-fn part_path(index: usize) -> String {
+fn states_per_part(options: &StoreOptions) -> usize {
+    PART_BYTES / (options.dim * options.dtype.size()).max(1)
+}
+
+fn refuse_narrow(options: &StoreOptions) -> Result<()> {
+    if options.dim > 0 && states_per_part(options) > 0 {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("vectors of width {} cannot be stored", options.dim),
+        "check the encoder or the imported file",
+    ))
+}
+
+/// Status and reason of a record whose id is taken.
+pub(super) fn refusal_of(claim: Claim) -> Option<(Status, &'static str)> {
+    match claim {
+        Claim::Known(_) | Claim::New => None,
+        Claim::Duplicate => Some((Status::DuplicateId, "an earlier record has this id and the same sequence")),
+        Claim::Conflicting => Some((Status::ConflictingId, "an earlier record has this id and another sequence")),
+    }
+}
+
+/// The error of a store without a vector.
+pub(super) fn every_record_refused(rejects: &Rejects) -> Error {
+    Error::data(
+        match rejects.counts.values().sum::<usize>() {
+            0 => "there is no record to store".to_owned(),
+            n => format!("every record was rejected ({n}): {}", rejects.quoted.join("; ")),
+        },
+        "check that the input is the right file, and of the kind that the encoder takes",
+    )
+}
+
+fn kind_of(shard: Option<ShardDetail>) -> &'static str {
+    if shard.is_some() { SHARD_KIND } else { KIND }
+}
+
+/// Place of a part of the vectors.
+pub(in crate::embed) fn part_path(index: usize) -> String {
     format!("vec/part-{index:05}.safetensors")
+}
+
+/// Place of a part of the table of records.
+pub(super) fn ids_path(index: usize) -> String {
+    format!("ids/part-{index:05}.parquet")
 }
 
 #[cfg(test)]
