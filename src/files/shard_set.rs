@@ -133,6 +133,11 @@ fn counts(folder: &Path) -> Result<BTreeMap<usize, usize>> {
 
 const FAILED: &str = ".failed.json";
 
+/// True for what a failed shard has left.
+pub(super) fn is_note(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(FAILED))
+}
+
 fn failure_path(out: &Path, shard: Shard) -> PathBuf {
     Shard::folder_of(out).join(shard.name() + FAILED)
 }

@@ -18,10 +18,10 @@ pub struct Space {
 #[must_use]
 pub fn space_of(folder: &Path) -> Option<Space> {
     let found = rustix::fs::statvfs(folder).ok()?;
-    Some(Space {
-        total: found.f_blocks.checked_mul(found.f_frsize)?,
-        free: found.f_bavail.checked_mul(found.f_frsize)?,
-    })
+    let space =
+        Space { total: found.f_blocks.checked_mul(found.f_frsize)?, free: found.f_bavail.checked_mul(found.f_frsize)? };
+    // File systems that are no storage say nothing of room.
+    (space.total > 0).then_some(space)
 }
 
 /// Not known on this system.
@@ -40,5 +40,6 @@ mod tests {
         let space = space_of(&std::env::temp_dir()).unwrap();
         assert!(space.free <= space.total && space.total > 0);
         assert_eq!(space_of(Path::new("/no/such/folder")), None);
+        assert_eq!(space_of(Path::new("/proc")), None);
     }
 }

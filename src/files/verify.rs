@@ -9,6 +9,7 @@ use super::digest::{digest_file, digest_line, digest_path};
 use super::manifest::{MANIFEST, Manifest};
 use super::output_folder::list_files;
 use super::shard::Shard;
+use super::shard_set::is_note;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -53,15 +54,19 @@ pub fn verify(path: &Path, progress: &dyn Progress) -> Result<Verification> {
     if outputs.is_empty() { verify_folder(path, progress) } else { verify_outputs(&outputs, progress) }
 }
 
-/// The folders in `folder`, where it holds nothing else and one of them is an output.
+/// The folders in `folder`, where it holds nothing else (but for notes of shards that failed) and one of them is an output.
 fn outputs_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut folders = Vec::new();
+    let (mut folders, mut any) = (Vec::new(), false);
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        folders.push(entry.map_err(Error::io("read", folder))?.path());
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        if path.is_dir() {
+            any |= path.join(MANIFEST).exists();
+            folders.push(path);
+        } else if !is_note(&path) {
+            return Ok(Vec::new());
+        }
     }
-    folders.retain(|path| path.is_dir());
     folders.sort_unstable();
-    let any = folders.iter().any(|path| path.join(MANIFEST).exists());
     Ok(if any { folders } else { Vec::new() })
 }
 

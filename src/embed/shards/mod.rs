@@ -1,5 +1,8 @@
 //! The shards of a store become the store: vectors stay in their files, the tables of records become one.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -20,7 +23,8 @@ use crate::progress::{Progress, check_interrupt};
 ///
 /// The store holds what an embedding of the whole input in one process gives: the same vectors in the same order, the
 /// same records, the same refusals. A sequence that occurs in several shards was computed by each; its first vector is
-/// used, the others stay in their files without a record.
+/// used, the others stay in their files without a record. Of a record whose id an earlier shard has, `rejects.tsv` does not
+/// tell the line.
 ///
 /// # Errors
 /// [`Error::Data`] for missing shards and where no record was accepted; [`Error::Format`] for shards that do not belong
