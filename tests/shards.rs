@@ -12,7 +12,7 @@ use support::{Bench, Ran, files};
 const EMBED: [&str; 6] = ["embed", "rna.fa", "--encoder", "kmer", "--out", "store"];
 
 fn shard(bench: &Bench, shard: &str, more: &[&str]) -> Ran {
-    bench.run(&[&EMBED, &["--shard", shard], more].concat())
+    bench.run(&[&EMBED[..], &["--shard", shard], more].concat())
 }
 
 /// The bytes that other tools see: vectors, and the table of records.

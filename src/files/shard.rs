@@ -114,7 +114,7 @@ impl Shard {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.index, self.count)
+        f.pad(&format!("{}/{}", self.index, self.count))
     }
 }
 
