@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use crate::error::{Error, Result};
 
 /// Where long work reports to.
-pub trait Progress: Sync {
+pub trait Progress: Send + Sync {
     /// A new phase begins: `what` in a few words, `total` steps of `unit` where they are known.
     fn begin(&self, what: &str, unit: &str, total: Option<u64>);
     /// `n` more steps are done.

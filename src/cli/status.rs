@@ -42,17 +42,11 @@ fn in_words(output: &Status, all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for count in counts(output) {
         let of_count = || output.shards.iter().filter(move |(shard, _)| shard.count == count);
-        let mut text = format!("{shown}: {count} shards");
-        for name in ["done", "unfinished", "missing", "failed"] {
-            let n = of_count().filter(|(_, standing)| name_of(standing) == name).count();
-            if n > 0 {
-                text += &format!(", {n} {name}");
-            }
-        }
-        if of_count().all(|(_, standing)| name_of(standing) == "done") {
-            text += &format!("; next: biollmnet merge {shown}");
-        }
-        lines.push(text);
+        let number = |name: &str| of_count().filter(|(_, standing)| name_of(standing) == name).count();
+        let states = ["done", "unfinished", "missing", "failed"].map(|name| (number(name), name));
+        let text: Vec<_> = states.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
+        let next = if states[0].0 == count { format!("; next: biollmnet merge {shown}") } else { String::new() };
+        lines.push(format!("{shown}: {count} shards, {}{next}", text.join(", ")));
         let told = of_count().filter(|(_, standing)| all || name_of(standing) != "done");
         lines.extend(told.map(|(shard, standing)| line_of(*shard, standing)));
     }
@@ -95,7 +89,7 @@ fn as_json(output: &Status) -> Value {
         let mut fields = json!({ "shard": shard.to_string(), "state": name_of(standing) });
         match standing {
             Standing::Done(manifest) | Standing::Stopped(manifest) => {
-                fields["records"] = manifest.detail["records"].clone()
+                fields["records"] = manifest.detail["records"].clone();
             }
             Standing::Failed(error) => fields["error"] = error.as_str().into(),
             Standing::Missing => {}

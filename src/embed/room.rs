@@ -60,7 +60,7 @@ impl Room {
             ));
         }
         // What an earlier process has written already is there.
-        let there: u64 = wanted.iter().map(|destination| destination.kept_bytes()).sum();
+        let there: u64 = wanted.iter().map(Destination::kept_bytes).sum();
         if needed > free.saturating_add(there) {
             return Err(Error::NoSpace { path, needed, free });
         }

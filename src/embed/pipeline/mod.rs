@@ -100,7 +100,7 @@ pub struct Embedded {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filled {
     /// It is there already, of the same input, encoder and options.
-    UpToDate(Detail),
+    UpToDate(Box<Detail>),
     /// It was written.
     Written(StoreSummary),
 }
@@ -157,7 +157,7 @@ pub fn embed<E: RecordEncoder>(
         if finished.is_none() {
             wanted.push(destination);
         }
-        stores.push(finished.map(Filled::UpToDate));
+        stores.push(finished.map(|detail| Filled::UpToDate(Box::new(detail))));
     }
     let mut work = Work::default();
     if !wanted.is_empty() {

@@ -35,7 +35,7 @@ pub fn merge_shards(out: &Path, progress: &dyn Progress) -> Result<Filled> {
         && is_of(out, &store)?
     {
         OutputFolder::discard(out, &Shard::folder_of(out))?;
-        return Ok(Filled::UpToDate(store));
+        return Ok(Filled::UpToDate(Box::new(store)));
     }
     let shards = finished(out, SHARD_KIND)?;
     let details: Vec<Detail> =
