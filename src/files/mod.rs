@@ -1,11 +1,13 @@
 //! Files as everything else sees them: compressed reading, atomic writing, checksums, manifests.
 
 pub mod atomic;
+pub mod column;
 pub mod digest;
 pub mod input;
 pub mod manifest;
 pub mod mapped;
 pub mod output_folder;
+pub mod pages;
 pub(crate) mod parquet_column;
 pub mod shard;
 pub mod shard_set;

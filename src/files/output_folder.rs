@@ -201,7 +201,8 @@ impl OutputFolder {
         Ok(files)
     }
 
-    fn staging(&self) -> PathBuf {
+    /// Where files are until the commit; what has no name there may come and go.
+    pub(crate) fn staging(&self) -> PathBuf {
         self.path.join(STAGING)
     }
 

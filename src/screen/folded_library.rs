@@ -91,6 +91,8 @@ impl FoldedLibrary {
                 bytemuck::cast_slice_mut::<A, u8>(out)[..bytes.len()].copy_from_slice(bytes);
             }
         }
+        // What has been copied need not stay in memory.
+        self.parts.iter().flat_map(|part| &part.stores).for_each(Store::release_vectors);
         Tables { rows: values, reach: self.reach(rows) }
     }
 

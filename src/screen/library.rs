@@ -7,19 +7,24 @@ use rustc_hash::FxHashMap;
 use crate::data::{EncoderIdentity, Entities, VectorSource};
 use crate::embed::Store;
 use crate::error::{Error, Result};
+use crate::files::column::{Column, ColumnWriter};
 use crate::progress::check_interrupt;
 
 /// No record.
 const NONE: u32 = u32::MAX;
+/// Records between two releases of the memory that they take.
+const RECORDS: usize = 1 << 16;
 
-/// All accepted records of some stores. Memory: 12 bytes per record besides what the stores hold.
+/// All accepted records of some stores. Memory: 8 bytes per record that shares its vector with an earlier one; what the stores
+/// hold of the others is on disk.
 pub struct Library {
     vectors: Arc<Concatenated>,
     /// Number of the first record of each store, and of all.
     record_starts: Vec<usize>,
-    /// The first record of each row, and, where there are more of one vector, the next of each record.
-    first: Vec<u32>,
-    next: Vec<u32>,
+    /// The first record that has each row.
+    first: Column<u32>,
+    /// Row and record of the further ones, in order.
+    further: Vec<(u32, u32)>,
     /// Accepted records.
     n_accepted: usize,
     /// Records that the stores had refused.
@@ -89,8 +94,8 @@ impl Library {
         let mut library = Self {
             vectors,
             record_starts,
-            first: vec![NONE; rows],
-            next: vec![NONE; records],
+            first: Vec::new().into(),
+            further: Vec::new(),
             n_accepted: 0,
             refused: 0,
             repeated: 0,
@@ -105,24 +110,32 @@ impl Library {
         Ok(library)
     }
 
-    /// Goes through the records from the last to the first, so that those of one vector are listed in their order.
+    /// Finds the records of each row. Rows are numbered in the order of the records that have them first.
     fn link(&mut self, stores: &[Arc<Store>]) -> Result<()> {
-        for (i, store) in stores.iter().enumerate().rev() {
-            for index in (0..store.n_records()).rev() {
-                let record = store.record(index);
+        let mut first = ColumnWriter::default();
+        for (i, store) in stores.iter().enumerate() {
+            for (index, record) in store.records().enumerate() {
+                if index % RECORDS == 0 {
+                    check_interrupt()?;
+                    store.release_records();
+                }
                 let Some(row) = record.row else {
                     self.refused += 1;
                     continue;
                 };
-                if is_repeated(&stores[..i], store, record.id, record.digest)? {
-                    self.repeated += 1;
-                    continue;
+                let (number, row) = ((self.record_starts[i] + index) as u32, self.vectors.starts[i] + row);
+                let repeated = is_repeated(&stores[..i], store, record.id, record.digest)?;
+                if row == first.len() {
+                    first.push(if repeated { NONE } else { number })?;
+                } else if !repeated {
+                    self.further.push((row as u32, number));
                 }
-                let (number, row) = (self.record_starts[i] + index, self.vectors.starts[i] + row);
-                self.next[number] = std::mem::replace(&mut self.first[row], number as u32);
-                self.n_accepted += 1;
+                self.repeated += usize::from(repeated);
+                self.n_accepted += usize::from(!repeated);
             }
         }
+        self.further.sort_unstable();
+        self.first = first.finish()?;
         Ok(())
     }
 
@@ -158,8 +171,10 @@ impl Library {
 
     /// The accepted records that have this vector, in their order.
     pub fn records_of(&self, row: usize) -> impl Iterator<Item = u32> + '_ {
-        let known = |record: u32| (record != NONE).then_some(record);
-        std::iter::successors(known(self.first[row]), move |&record| known(self.next[record as usize]))
+        let first = self.first.get(row).copied().filter(|&record| record != NONE);
+        let start = self.further.partition_point(|&(of, _)| (of as usize) < row);
+        let further = self.further[start..].iter().take_while(move |(of, _)| *of as usize == row);
+        first.into_iter().chain(further.map(|&(_, record)| record))
     }
 
     /// The accepted records in the order of the stores and of their inputs.
@@ -168,7 +183,8 @@ impl Library {
             let (row, number) = (self.row_of(*number), *number);
             row.is_some_and(|row| self.records_of(row).any(|record| record == number))
         };
-        (0..self.next.len() as u32).filter(accepted)
+        let records = self.record_starts.last().copied().unwrap_or_default();
+        (0..records as u32).filter(accepted)
     }
 
     fn place(&self, record: u32) -> (&Store, usize, usize) {
@@ -186,7 +202,7 @@ impl Library {
     #[must_use]
     pub fn id(&self, record: u32) -> &str {
         let (store, _, index) = self.place(record);
-        store.record(index).id
+        store.id(index)
     }
 
     /// The accepted record with this id.
@@ -217,7 +233,17 @@ impl Library {
                 ));
             }
         }
+        self.release();
         Ok(vectors)
+    }
+
+    /// Gives back the memory of what has been looked at.
+    pub(super) fn release(&self) {
+        for store in self.stores() {
+            store.release_vectors();
+            store.release_records();
+        }
+        self.first.release();
     }
 
     /// The vectors of some accepted records.

@@ -59,7 +59,7 @@ impl Screening<'_> {
     ///
     /// The result is that of scoring every pair in f64: it depends neither on the device nor on the number of threads.
     /// With `stand` the search goes on where an earlier one of the same kind was stopped. Memory: the candidates of one
-    /// tile of targets, a few blocks of the library, 12 bytes per record.
+    /// tile of targets, a few blocks of the library.
     ///
     /// # Errors
     /// What the ops report; [`Error::Data`](crate::error::Error::Data) when a vector or a score is no number;
@@ -86,6 +86,7 @@ impl Screening<'_> {
             let best = self.best_of_tile(&stream, number, stand.as_deref_mut(), progress, &mut rescored)?;
             for (&record, candidates) in records.iter().zip(&best) {
                 take(record, &candidates.settled)?;
+                self.library.release();
             }
         }
         progress.finish();

@@ -301,9 +301,8 @@ impl<E: RecordEncoder> Job<'_, E> {
             self.work.letters += record.sequence.len() as u64;
             self.work.unknown += u64::from(admitted.unknown);
             let cost = encoder.measure().cost(letters(record, options));
-            let known = || self.writers.iter().all(|writer| writer.knows(admitted.digest));
             let refusal = match admitted.outcome {
-                Ok(item) if !slots.contains_key(&admitted.digest) && !known() => {
+                Ok(item) if !slots.contains_key(&admitted.digest) && !all_know(&mut self.writers, admitted.digest)? => {
                     slots.insert(admitted.digest, fresh.len());
                     fresh.push(item);
                     self.work.encoded += cost;
@@ -339,4 +338,14 @@ impl<E: RecordEncoder> Job<'_, E> {
         }
         Ok(())
     }
+}
+
+/// True when every store has the vector of this sequence.
+fn all_know(writers: &mut [StoreWriter], digest: [u8; DIGEST_BYTES]) -> Result<bool> {
+    for writer in writers {
+        if !writer.knows(digest)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -16,6 +16,7 @@ use parquet::schema::parser::parse_message_type;
 use super::record::{Flags, NewRecord, Status, from_hex, to_hex};
 use crate::error::{Error, Result};
 use crate::files::parquet_column::write_column;
+use crate::progress::check_interrupt;
 use crate::seq::DIGEST_BYTES;
 
 const SCHEMA: &str = "message records {
@@ -109,9 +110,9 @@ fn write_columns(file: &mut SerializedFileWriter<BufWriter<File>>, group: &Colum
     rows.close().map(|_| ())
 }
 
-/// The table in memory, one vector per column: about 45 bytes and the id per record.
+/// A row group of the table, one vector per column.
 #[derive(Default)]
-pub(super) struct IdTable {
+pub(super) struct IdGroup {
     /// All ids, one after the other, and where each ends.
     pub ids: String,
     pub ends: Vec<usize>,
@@ -127,24 +128,38 @@ pub(super) struct IdTable {
 /// The record has no vector.
 pub(super) const NO_ROW: u32 = u32::MAX;
 
-impl IdTable {
-    /// Appends one part of the table, which must hold `rows` records whose vectors are among `vectors`.
-    pub fn read_part(&mut self, path: &Path, rows: usize, vectors: usize) -> Result<()> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        let reader = SerializedFileReader::new(file).map_err(|e| failure("read", path, e))?;
-        let before = self.ends.len();
-        for i in 0..reader.num_row_groups() {
-            let group = reader.get_row_group(i).map_err(|e| failure("read", path, e))?;
-            self.read_group(&*group, vectors).map_err(|e| failure("read", path, e))?;
-        }
-        if self.ends.len() - before == rows {
-            return Ok(());
-        }
-        let found = self.ends.len() - before;
-        Err(damaged(path, &format!("it holds {found} records, the manifest says {rows}")))
+/// Reads one part of the table group by group. It must hold `rows` records whose vectors are among `vectors`.
+pub(super) fn read_groups(
+    path: &Path,
+    rows: usize,
+    vectors: usize,
+    mut each: impl FnMut(&IdGroup) -> Result<()>,
+) -> Result<()> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let reader = SerializedFileReader::new(file).map_err(|e| failure("read", path, e))?;
+    let mut found = 0;
+    for i in 0..reader.num_row_groups() {
+        check_interrupt()?;
+        let mut group = IdGroup::default();
+        let read = reader.get_row_group(i).and_then(|columns| group.read(&*columns, vectors));
+        read.map_err(|e| failure("read", path, e))?;
+        found += group.ends.len();
+        each(&group)?;
+    }
+    if found == rows {
+        return Ok(());
+    }
+    Err(damaged(path, &format!("it holds {found} records, the manifest says {rows}")))
+}
+
+impl IdGroup {
+    /// The ids in their order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.ids[start..end])
     }
 
-    fn read_group(&mut self, group: &dyn RowGroupReader, vectors: usize) -> Result<(), ParquetError> {
+    fn read(&mut self, group: &dyn RowGroupReader, vectors: usize) -> Result<(), ParquetError> {
         let n = usize::try_from(group.metadata().num_rows())?;
         let invalid = |what: &str| ParquetError::General(format!("a record has an unknown {what}"));
         for id in read_column::<ByteArrayType>(group, 0, n)?.0 {
@@ -169,8 +184,7 @@ impl IdTable {
         for flags in read_column::<ByteArrayType>(group, 5, n)?.0 {
             self.flags.push(Flags::from_names(flags.as_utf8()?).ok_or_else(|| invalid("flag"))?);
         }
-        for (status, row) in read_column::<ByteArrayType>(group, 6, n)?.0.iter().zip(&self.rows[self.rows.len() - n..])
-        {
+        for (status, row) in read_column::<ByteArrayType>(group, 6, n)?.0.iter().zip(&self.rows) {
             let status = Status::from_name(status.as_utf8()?).ok_or_else(|| invalid("status"))?;
             if (status == Status::Ok) == (*row == NO_ROW) {
                 return Err(invalid("row for its status"));

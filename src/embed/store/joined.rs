@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Part;
 use super::claims::{Claim, Claims};
-use super::ids::{IdTable, IdsWriter, NO_ROW};
+use super::ids::{IdsWriter, NO_ROW, read_groups};
 use super::record::{NewRecord, Status};
 use super::rejects::Rejects;
 use super::writer::{REJECTS, every_record_refused, ids_path, refusal_of};
@@ -37,7 +37,7 @@ pub(in crate::embed) struct Joined {
 impl JoinedTable {
     pub fn create(folder: &OutputFolder) -> Result<Self> {
         Ok(Self {
-            claims: Claims::default(),
+            claims: Claims::new(&folder.staging())?,
             ids: IdsWriter::create(folder.place(&ids_path(0))?)?,
             rejects: Rejects::new(folder.place(REJECTS)?),
             before: 0,
@@ -53,24 +53,22 @@ impl JoinedTable {
         vectors: usize,
         mut reason: impl FnMut() -> Option<(u64, String)>,
     ) -> Result<()> {
-        let mut table = IdTable::default();
-        table.read_part(path, rows, vectors)?;
-        let mut start = 0;
-        for (i, &end) in table.ends.iter().enumerate() {
-            let refused = (table.status[i] != Status::Ok).then(|| reason().unwrap_or_default());
-            let record = NewRecord {
-                id: &table.ids[start..end],
-                line: refused.as_ref().map_or(0, |(line, _)| *line),
-                digest: table.digests[i],
-                length: table.lengths[i],
-                unknown: table.unknown[i],
-                flags: table.flags[i],
-            };
-            start = end;
-            let row = (table.rows[i] != NO_ROW).then_some(table.rows[i] as usize);
-            self.add(path, &record, table.status[i], row, refused.map(|(_, reason)| reason))?;
-        }
-        Ok(())
+        read_groups(path, rows, vectors, |group| {
+            for (i, id) in group.ids().enumerate() {
+                let refused = (group.status[i] != Status::Ok).then(|| reason().unwrap_or_default());
+                let record = NewRecord {
+                    id,
+                    line: refused.as_ref().map_or(0, |(line, _)| *line),
+                    digest: group.digests[i],
+                    length: group.lengths[i],
+                    unknown: group.unknown[i],
+                    flags: group.flags[i],
+                };
+                let row = (group.rows[i] != NO_ROW).then_some(group.rows[i] as usize);
+                self.add(path, &record, group.status[i], row, refused.map(|(_, reason)| reason))?;
+            }
+            Ok(())
+        })
     }
 
     fn add(
@@ -83,7 +81,7 @@ impl JoinedTable {
     ) -> Result<()> {
         // Any other refusal came before the id was looked at.
         let by_id = matches!(status, Status::Ok | Status::DuplicateId | Status::ConflictingId | Status::Nonfinite);
-        let claim = self.claims.look(record.id, record.digest);
+        let claim = self.claims.look(record.id, record.digest)?;
         if let Some((repeated, words)) = refusal_of(claim).filter(|_| by_id) {
             let reason = if repeated == status { reason.unwrap_or_else(|| words.to_owned()) } else { words.to_owned() };
             return self.refuse(record, repeated, &reason);
@@ -106,7 +104,7 @@ impl JoinedTable {
     }
 
     fn accept(&mut self, record: &NewRecord, row: u32) -> Result<()> {
-        self.claims.take(record.id, record.digest, row);
+        self.claims.take(record.id, record.digest, row)?;
         self.ids.push(record, Some(row), Status::Ok)
     }
 

@@ -16,6 +16,7 @@ mod part;
 mod reader;
 mod record;
 mod rejects;
+mod table;
 #[cfg(test)]
 mod tests;
 mod writer;

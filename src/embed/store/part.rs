@@ -13,7 +13,7 @@ use safetensors::tensor::Metadata;
 
 use super::{Dtype, Layout};
 use crate::error::{Error, Result};
-use crate::files::mapped::map;
+use crate::files::mapped::{map, release};
 
 /// Tensor of a pooled part.
 const POOLED: &str = "emb";
@@ -197,6 +197,11 @@ impl StoredPart for PooledPart {
 }
 
 impl PooledPart {
+    /// Gives back the memory of the rows that have been looked at.
+    pub(super) fn release(&self) {
+        release(&self.0.map);
+    }
+
     /// The numbers of a row as they are stored. The row exists: the callers count.
     pub(super) fn row_bytes(&self, row: usize) -> &[u8] {
         self.0.bytes(row..row + 1)

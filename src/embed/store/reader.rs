@@ -1,13 +1,14 @@
-//! Reading a store: vectors mapped into memory, the table of records held in it.
+//! Reading a store: vectors and the table of records mapped into memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::ids::{IdTable, NO_ROW};
+use super::ids::NO_ROW;
 use super::part::{PooledPart, ResiduePart, StoredPart};
 use super::record::{Status, StoredRecord};
+use super::table::{RecordTable, TableReader};
 use super::{Detail, KIND, Layout, Part};
 use crate::data::{EncoderIdentity, VectorSource};
 use crate::error::{Error, Result};
@@ -15,13 +16,13 @@ use crate::files::Manifest;
 use crate::files::digest::digest_file;
 use crate::progress::check_interrupt;
 
-/// An embedding store, open for reading: one vector per sequence unless said otherwise. Memory: about 50 bytes and the
-/// id per record; vectors stay on disk.
+/// An embedding store, open for reading: one vector per sequence unless said otherwise. Vectors stay on disk; of a large
+/// store the table of records is in temporary files, about 40 bytes and the id per record.
 pub struct Store<P = PooledPart> {
     path: PathBuf,
     detail: Detail,
     content: String,
-    table: IdTable,
+    table: RecordTable,
     parts: Vec<P>,
     /// First row of each part.
     starts: Vec<usize>,
@@ -58,6 +59,11 @@ impl Store {
             Layout::Pooled => Self::open(path).is_ok(),
             Layout::PerResidue => ResidueStore::open_residues(path).is_ok(),
         }
+    }
+
+    /// Gives back the memory of the vectors that have been looked at.
+    pub fn release_vectors(&self) {
+        self.parts.iter().for_each(PooledPart::release);
     }
 
     /// The numbers of a vector as they are stored, `row < n_rows()`.
@@ -144,11 +150,11 @@ impl<P: StoredPart> Store<P> {
         }
         // A merged store may have more: vectors of sequences that several shards had.
         let rows = detail.parts.iter().map(|part| part.rows).sum();
-        let mut table = IdTable::default();
+        let mut table = TableReader::default();
         for part in &detail.ids {
             let file = path.join(&part.path);
             check_digest(&file, manifest.file(&part.path).map_or("", |entry| &entry.blake3))?;
-            table.read_part(&file, part.rows, rows)?;
+            table.append(&file, part.rows, rows)?;
         }
         let mut starts = Vec::with_capacity(detail.parts.len());
         let mut parts = Vec::with_capacity(detail.parts.len());
@@ -158,9 +164,9 @@ impl<P: StoredPart> Store<P> {
             row += part.rows;
             parts.push(P::open(&path.join(&part.path), part.rows, detail.dim, detail.dtype)?);
         }
-        let places = number_rows(&mut table.rows, rows);
+        let (table, places) = table.finish(rows)?;
         let n_rows = places.as_ref().map_or(rows, Vec::len);
-        if n_rows != detail.vectors || table.ends.len() != detail.records {
+        if n_rows != detail.vectors || table.len() != detail.records {
             return Err(damaged(&path, "the parts do not add up to the manifest's totals"));
         }
         let content = content_digest(&manifest);
@@ -190,23 +196,13 @@ impl<P: StoredPart> Store<P> {
     /// Number of input records, refused ones included.
     #[must_use]
     pub fn n_records(&self) -> usize {
-        self.table.ends.len()
+        self.table.len()
     }
 
     /// Record `index` in input order, `index < n_records()`.
     #[must_use]
     pub fn record(&self, index: usize) -> StoredRecord<'_> {
-        let table = &self.table;
-        let row = table.rows[index];
-        StoredRecord {
-            id: self.id(index),
-            row: (row != NO_ROW).then_some(row as usize),
-            digest: table.digests[index],
-            length: table.lengths[index],
-            unknown: table.unknown[index],
-            flags: table.flags[index],
-            status: table.status[index],
-        }
+        self.table.record(index)
     }
 
     /// All records in input order.
@@ -228,14 +224,20 @@ impl<P: StoredPart> Store<P> {
         (&self.parts[part], row - self.starts[part])
     }
 
-    fn id(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.table.ends[before]);
-        &self.table.ids[start..self.table.ends[index]]
+    /// Id of a record, `index < n_records()`.
+    #[must_use]
+    pub fn id(&self, index: usize) -> &str {
+        self.table.id(index)
+    }
+
+    /// Gives back the memory of the records that have been looked at.
+    pub fn release_records(&self) {
+        self.table.release();
     }
 
     fn sorted_by_id(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.n_records() as u32).collect();
-        let key = |i: u32| (self.id(i as usize), self.table.status[i as usize] != Status::Ok, i);
+        let key = |i: u32| (self.id(i as usize), self.table.status(i as usize) != Status::Ok, i);
         order.par_sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
         order
     }
@@ -258,30 +260,6 @@ impl<P> std::fmt::Debug for Store<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("path", &self.path).field("detail", &self.detail).finish_non_exhaustive()
     }
-}
-
-/// Numbers the rows of records in the order in which records first have them, which is that of the parts unless shards
-/// were merged that have sequences in common. Returns where each row lies among the `rows` of the parts then.
-fn number_rows(of_records: &mut [u32], rows: usize) -> Option<Vec<u32>> {
-    let mut next = 0;
-    let in_order = |&row: &u32| {
-        next += u32::from(row == next);
-        row < next || row == NO_ROW
-    };
-    if of_records.iter().all(in_order) && next as usize == rows {
-        return None;
-    }
-    let mut numbers = vec![NO_ROW; rows];
-    let mut places = Vec::new();
-    for row in of_records.iter_mut().filter(|row| **row != NO_ROW) {
-        let number = &mut numbers[*row as usize];
-        if *number == NO_ROW {
-            *number = places.len() as u32;
-            places.push(*row);
-        }
-        *row = *number;
-    }
-    Some(places)
 }
 
 /// Refuses a file of other bytes than were written.

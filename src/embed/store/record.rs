@@ -96,6 +96,14 @@ impl Flags {
         (Self::BEYOND_TRAINING, "beyond-training"),
     ];
 
+    /// The set as a number.
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+    /// The set of this [number](Self::bits).
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
     /// Both sets.
     #[must_use]
     pub fn with(self, other: Self) -> Self {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::claims::{Claim, Claims};
-use super::ids::{IdTable, IdsWriter, NO_ROW};
+use super::ids::{IdsWriter, NO_ROW, read_groups};
 use super::part::PartWriter;
 use super::record::{NewRecord, Status};
 use super::rejects::Rejects;
@@ -77,8 +77,8 @@ impl StoreSummary {
 /// A store being written, or a shard of one. Nothing of it is seen until [`finish`](Self::finish); dropped before, it is
 /// gone, but for what a [`checkpoint`](Self::checkpoint) keeps.
 ///
-/// Memory: 24 to 48 bytes per distinct sequence and as much per accepted id, which find the duplicates, and a
-/// constant rest.
+/// Memory does not grow with the records: what finds the duplicates is in temporary files of the output folder beyond some
+/// 250 000 of them.
 pub struct StoreWriter {
     options: StoreOptions,
     shard: Option<ShardDetail>,
@@ -142,7 +142,7 @@ impl StoreWriter {
         Ok(Self {
             options,
             shard,
-            claims: Claims::default(),
+            claims: Claims::new(&folder.staging())?,
             ids: None,
             ids_parts: Vec::new(),
             rejects: Rejects::new(folder.place(REJECTS)?),
@@ -159,15 +159,11 @@ impl StoreWriter {
     /// Takes the parts of a checkpoint for its own.
     fn take_up(&mut self, found: Detail) -> Result<()> {
         for part in &found.ids {
-            let mut table = IdTable::default();
-            table.read_part(&self.folder.place(&part.path)?, part.rows, found.vectors)?;
-            let mut start = 0;
-            for (i, &end) in table.ends.iter().enumerate() {
-                if table.rows[i] != NO_ROW {
-                    self.claims.take(&table.ids[start..end], table.digests[i], table.rows[i]);
-                }
-                start = end;
-            }
+            let claims = &mut self.claims;
+            read_groups(&self.folder.place(&part.path)?, part.rows, found.vectors, |group| {
+                let mut records = group.ids().zip(&group.digests).zip(&group.rows).filter(|(_, row)| **row != NO_ROW);
+                records.try_for_each(|((id, digest), row)| claims.take(id, *digest, *row))
+            })?;
         }
         self.rejects.take_up(found.refused);
         (self.vectors, self.records) = (found.vectors, found.records);
@@ -205,9 +201,11 @@ impl StoreWriter {
     }
 
     /// True when a record of this sequence needs no vector any more.
-    #[must_use]
-    pub fn knows(&self, digest: [u8; DIGEST_BYTES]) -> bool {
-        self.claims.row(digest).is_some()
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn knows(&mut self, digest: [u8; DIGEST_BYTES]) -> Result<bool> {
+        Ok(self.claims.row(digest)?.is_some())
     }
 
     /// Appends a record. `vector` (`[dim]`, per residue `[L, dim]`) is used where the sequence is new, and ignored
@@ -219,7 +217,7 @@ impl StoreWriter {
     /// # Errors
     /// [`Error::Io`]; [`Error::Shape`] for a vector of another width.
     pub fn push(&mut self, record: &NewRecord, vector: &[f32]) -> Result<Status> {
-        let (row, fresh) = match self.claims.look(record.id, record.digest) {
+        let (row, fresh) = match self.claims.look(record.id, record.digest)? {
             Claim::Known(row) => (row, false),
             claim => match refusal_of(claim) {
                 Some((status, reason)) => return self.refuse(record, status, reason),
@@ -232,7 +230,8 @@ impl StoreWriter {
             let reason = format!("its vector holds NaN or an infinity{limit}");
             return self.refuse(record, Status::Nonfinite, &reason);
         }
-        self.claims.take(record.id, record.digest, row);
+        let taken = self.claims.take(record.id, record.digest, row);
+        self.noted(taken)?;
         self.list(record, Some(row), Status::Ok)
     }
 
