@@ -23,6 +23,7 @@ mod reading;
 mod screen;
 mod selftest;
 mod shard_flag;
+mod slurm;
 mod status;
 mod train;
 mod training_flags;
@@ -72,6 +73,8 @@ enum Command {
     Merge(merge::MergeArgs),
     /// Tell which shards of an output are done, unfinished, missing or failed.
     Status(status::StatusArgs),
+    /// Print, or submit, a Slurm job array that does the shards and merges them.
+    Slurm(slurm::SlurmArgs),
     /// Check every byte of an output against the digests written with it.
     Verify(verify::VerifyArgs),
     /// Measure throughput beside what this machine can do.
@@ -100,6 +103,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Export(args) => export::run(args, context),
         Command::Merge(args) => merge::run(args, context),
         Command::Status(args) => status::run(args, context),
+        Command::Slurm(args) => slurm::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Bench(args) => bench::run(args, context),
         Command::Selftest(args) => selftest::run(args, context),

@@ -1,6 +1,7 @@
 //! Work that many processes share: what became of the shards of an output, and how they become one.
 
 pub mod merge;
+pub mod slurm;
 pub mod status;
 
 use std::fs;

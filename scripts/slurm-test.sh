@@ -1,0 +1,228 @@
+#!/usr/bin/env bash
+# Job arrays on a real Slurm: a private slurmctld, slurmd and munged on this machine embed a FASTA file in four shards on two
+# (pretended) GPUs and merge them, while workers and the node are killed. The result must be that of one process.
+#
+#   scripts/slurm-test.sh [--trials N] [--kills N] [--data FASTA] [PROGRAM]
+#
+# --trials: runs, each with --kills kills at random moments (default 1 and 1). --data: proteins (default: those of the demo).
+# PROGRAM: target/release/biollmnet. Wants root, and Debian's slurm-wlm and munge, which it installs; elsewhere it says so and
+# ends with 0. Nothing of a Slurm that runs here is touched: ports, keys, sockets and folders are its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+trials=1 kills=1 data='' program=target/release/biollmnet
+while [ $# -gt 0 ]; do
+  case $1 in
+    --trials) trials=$2; shift 2 ;;
+    --kills) kills=$2; shift 2 ;;
+    --data) data=$(realpath "$2"); shift 2 ;;
+    -*) echo "unknown option $1" >&2; exit 2 ;;
+    *) program=$1; shift ;;
+  esac
+done
+program=$(realpath "$program")
+skip() { echo "skipped: $*"; exit 0; }
+
+[ "$(id -u)" = 0 ] || skip "a private Slurm wants root"
+if ! command -v slurmctld slurmd munged sbatch >/dev/null; then
+  command -v apt-get >/dev/null || skip "slurmctld, slurmd and munged are not here"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null ||
+    skip "slurm-wlm and munge cannot be installed"
+fi
+
+place=$(mktemp -d /tmp/slurm-test.XXXXXX)
+chmod 755 "$place"
+declare -A daemon=()
+finish() {
+  code=$?
+  for name in "${!daemon[@]}"; do kill -9 "${daemon[$name]}" 2>/dev/null || true; done
+  pkill -9 -f "$place" 2>/dev/null || true
+  if [ "$code" != 0 ]; then
+    tail -n 15 "$place"/*.log "$place"/out/* 2>/dev/null >&2 || true
+  fi
+  rm -rf "$place"
+  exit "$code"
+}
+trap finish EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# ---- A cluster of one node with two GPUs, which are files ----
+
+node=$(hostname -s)
+# Ports that nobody listens on.
+port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+mkdir -p "$place"/{state,spool,out,munge}
+chmod 700 "$place/munge"
+dd if=/dev/urandom of="$place/munge/key" bs=1024 count=1 status=none
+chmod 400 "$place/munge/key"
+touch "$place/gpu0" "$place/gpu1"
+cat >"$place/slurm.conf" <<CONF
+ClusterName=private
+SlurmctldHost=$node(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket=$place/munge/socket,cred_expire=3
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort=$(port)
+SlurmdPort=$(port)
+StateSaveLocation=$place/state
+SlurmdSpoolDir=$place/spool
+SlurmctldPidFile=$place/slurmctld.pid
+SlurmdPidFile=$place/slurmd.pid
+SlurmctldLogFile=$place/slurmctld.log
+SlurmdLogFile=$place/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=1,sched_min_interval=0
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=5
+MinJobAge=600
+GresTypes=gpu
+SlurmdParameters=config_overrides
+NodeName=$node NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2
+PartitionName=main Nodes=$node Default=YES State=UP MaxTime=INFINITE
+CONF
+echo "NodeName=$node Name=gpu File=$place/gpu[0-1]" >"$place/gres.conf"
+export SLURM_CONF=$place/slurm.conf
+
+until_true() { # seconds, words for a failure, command…
+  local limit=$1 words=$2 i
+  shift 2
+  for ((i = 0; i < limit * 5; i++)); do
+    if "$@" >/dev/null 2>&1; then return 0; fi
+    sleep 0.2
+  done
+  fail "$words within $limit s"
+}
+start_slurmd() {
+  slurmd -D -N "$node" >>"$place/slurmd-console.log" 2>&1 &
+  daemon[slurmd]=$!
+  disown
+}
+munged --foreground --force --socket="$place/munge/socket" --key-file="$place/munge/key" --pid-file="$place/munge/pid" \
+  --seed-file="$place/munge/seed" --log-file="$place/munge.log" >/dev/null 2>&1 &
+daemon[munged]=$!
+disown
+until_true 20 "munged did not start" test -S "$place/munge/socket"
+slurmctld -D >"$place/slurmctld-console.log" 2>&1 &
+daemon[slurmctld]=$!
+disown
+start_slurmd
+is_up() { sinfo -h -o %T | grep -Eq 'idle|mixed|allocated'; }
+until_true 60 "the node did not come up" is_up
+
+# ---- What is computed, and what one process makes of it ----
+
+cd "$place"
+export BIOLLMNET_PROGRESS=none BIOLLMNET_DEVICE=cpu BIOLLMNET_THREADS=1
+"$program" demo --out demo >/dev/null 2>&1
+[ -n "$data" ] || data=$place/demo/input/protein.fasta
+# The first records, as far as they are some 40 kB: seconds for each shard.
+awk '/^>/ && size > 40000 { exit } { print; size += length }' "$data" >input.fa
+"$program" init --config esm2-8m --out esm >/dev/null
+embed=(embed input.fa --encoder esm --checkpoint 1 --out)
+"$program" "${embed[@]}" whole >/dev/null
+seen() { # store: what other tools see of it
+  "$program" export "$1" --format npy --out "$1.npy" >/dev/null
+  cat "$1.npy" "$1.ids.tsv" | sha256sum
+}
+whole=$(seen whole)
+# Writes down the GPU that a task was given and for how long, around the program.
+cat >on-gpu <<SCRIPT
+#!/bin/bash
+if [ -n "\${SLURM_ARRAY_TASK_ID:-}" ]; then echo "\$(date +%s.%N) begin \${CUDA_VISIBLE_DEVICES:-none}" >>"$place/gpus"; fi
+"$program" "\$@" &
+child=\$!
+trap 'kill -TERM \$child' TERM
+wait \$child; code=\$?
+while kill -0 \$child 2>/dev/null; do wait \$child; code=\$?; done
+if [ -n "\${SLURM_ARRAY_TASK_ID:-}" ]; then echo "\$(date +%s.%N) end \${CUDA_VISIBLE_DEVICES:-none}" >>"$place/gpus"; fi
+exit \$code
+SCRIPT
+chmod +x on-gpu
+
+submit() { # store
+  "$program" slurm --shards 4 --gpus 1 --job-name "$1" --program "$place/on-gpu" --sbatch="--output=$place/out/%x-%A_%a.txt" \
+    --submit --json -- "${embed[@]}" "$1"
+}
+# Files of the vectors of finished shards: a shard that is done again would have new ones.
+vectors_of() { find "$1".shards -path '*/.partial' -prune -o -path '*/vec/*' -printf '%i\n' 2>/dev/null || true; }
+workers() { pgrep -f "$program embed input.fa.*--out $1\$" || true; }
+queue_is_empty() { [ -z "$(squeue -h -o %i)" ]; }
+is_over() { # no job but a merge that waits for a task that failed
+  [ -z "$(squeue -h -o '%i %T %r' | grep -v 'DependencyNeverSatisfied' || true)" ]
+}
+
+kill_worker() {
+  local victim
+  victim=$(workers "$1" | shuf -n 1)
+  [ -n "$victim" ] || return 1
+  kill -9 "$victim" 2>/dev/null && echo -n ' worker'
+}
+kill_node() {
+  # The daemon, the shepherds of its jobs, and the jobs.
+  kill -9 "${daemon[slurmd]}" 2>/dev/null || true
+  pkill -9 -f "slurmstepd: \[" 2>/dev/null || true
+  pkill -9 -f "$place/on-gpu" 2>/dev/null || true
+  pkill -9 -f "$program embed input.fa" 2>/dev/null || true
+  sleep 1
+  start_slurmd
+  until_true 60 "the node did not come back" is_up
+  echo -n ' node'
+}
+
+failures=0 began=$SECONDS shots=0
+for ((trial = 1; trial <= trials; trial++)); do
+  out=trial-$trial started=$SECONDS finished=''
+  echo -n "trial $trial:"
+  : >gpus
+  submit "$out" >submitted.json
+  for ((kill = 0; kill < kills; kill++)); do
+    until_true 60 "no worker was seen" bash -c "pgrep -f '$program embed input.fa.*--out $out\$' || [ -e $out/manifest.json ]"
+    sleep "$(awk -v seed="$RANDOM" 'BEGIN { srand(seed); print rand() * 2.5 }')"
+    finished+=" $(vectors_of "$out")"
+    if [ $((RANDOM % 3)) = 0 ] || [ $(((trial + kill) % 4)) = 2 ]; then kill_node; shots=$((shots + 1))
+    elif kill_worker "$out"; then shots=$((shots + 1))
+    else echo -n ' (nothing to kill)'; fi
+  done
+  for ((again = 0; ; again++)); do
+    until_true 180 "the jobs did not end" is_over
+    [ ! -e "$out/manifest.json" ] || break
+    [ "$again" -lt 5 ] || fail "trial $trial: the store is not there after $again resubmissions"
+    # Somebody resubmits what was lost: finished shards are not done again.
+    squeue -h -o %i | xargs -r scancel
+    until_true 30 "the queue did not empty" queue_is_empty
+    finished+=" $(vectors_of "$out")"
+    submit "$out" >submitted.json
+    echo -n ' resubmitted'
+  done
+  same=yes
+  [ "$(seen "$out")" = "$whole" ] || same='OTHER BYTES'
+  "$program" verify "$out" >/dev/null || same='VERIFY FAILED'
+  [ ! -e "$out.shards" ] || same='SHARDS LEFT'
+  for inode in $finished; do
+    find "$out/vec" -inum "$inode" | grep -q . || same='A FINISHED SHARD WAS DONE AGAIN'
+  done
+  if [ "$kills" = 0 ]; then
+    # No GPU is held twice at any moment, and both are used.
+    sort -n gpus | awk '$2 == "begin" { if (++held[$3] > 1 || $3 == "none") bad = 1; used[$3] = 1 } $2 == "end" { held[$3]-- }
+      END { exit bad || length(used) != 2 }' || same='A GPU WAS SHARED'
+  fi
+  [ "$same" = yes ] || failures=$((failures + 1))
+  [ "$same" = yes ] && same='same bytes'
+  echo "; $same, $((SECONDS - started)) s"
+  rm -rf "$out" "$out".*
+done
+cd - >/dev/null
+mkdir -p target/faults
+printf '13\tworker or node lost on Slurm\t%d\t%d\t%d\t%s\n' "$trials" "$failures" $((SECONDS - began)) "$shots kills" \
+  >target/faults/row-13.tsv
+[ "$failures" = 0 ] || fail "$failures of $trials trials"
+echo "$trials trials, $shots kills, every store that of one process"
