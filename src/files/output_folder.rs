@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::atomic::sync_folder;
+use super::atomic::{sized, sync_folder};
 use super::digest::digest_file;
 use super::manifest::{FileEntry, MANIFEST, Manifest};
 use crate::error::{Error, Result};
@@ -133,7 +133,8 @@ impl OutputFolder {
     /// [`Error::Io`].
     pub fn write(&self, relative: &str, bytes: &[u8]) -> Result<()> {
         let path = self.place(relative)?;
-        fs::write(&path, bytes).map_err(Error::io("write", self.path.join(relative)))
+        let failed = |e| Error::io("write", self.path.join(relative))(sized(e, bytes.len() as u64, "it takes"));
+        fs::write(&path, bytes).map_err(failed)
     }
 
     /// Takes over a file of another finished folder without copying it, where both lie on one file system. Its bytes are
