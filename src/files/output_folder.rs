@@ -82,17 +82,27 @@ impl OutputFolder {
         fs::create_dir(&staging).map_err(Error::io("create", &staging))
     }
 
-    /// Ends the move that a killed process had begun. To be called before a folder is asked whether it is finished.
+    /// Ends the move that a killed process had begun, and sweeps what is left of one that it had ended. To be called before
+    /// a folder is asked whether it is finished.
     ///
     /// # Errors
     /// [`Error::Busy`] while another process writes there; [`Error::Io`].
     pub fn settle(path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if Manifest::read(&path.join(STAGING)).is_err() {
+        let staging = path.join(STAGING);
+        if !staging.exists() {
             return Ok(());
         }
-        let _lock = lock(path)?;
-        end_move(path)
+        let lock = match lock(path) {
+            Err(Error::Busy { .. }) if Manifest::read(&staging).is_err() => return Ok(()),
+            lock => lock?,
+        };
+        end_move(path)?;
+        // A checkpoint is work to go on with, also where it is to replace what is finished.
+        if lock.is_some() && path.join(MANIFEST).exists() && !checkpoint::is_in(&staging) {
+            return remove_folder(&staging);
+        }
+        Ok(())
     }
 
     /// Removes `remains`, what is of no use now that the folder `path` is finished: gone at once for whoever looks, also
@@ -257,13 +267,15 @@ fn end_move(path: &Path) -> Result<()> {
 
 /// Moves what the journal lists. Each step can be repeated after a kill.
 fn publish(path: &Path, manifest: &Manifest) -> Result<()> {
+    let staging = path.join(STAGING);
+    // The journal is what to go on with from here.
+    checkpoint::remove(&staging)?;
     if let Ok(old) = Manifest::read(path) {
         for file in old.files.iter().filter(|file| manifest.file(&file.path).is_none()) {
             remove_file(&path.join(&file.path))?;
         }
     }
     remove_file(&path.join(MANIFEST))?;
-    let staging = path.join(STAGING);
     for name in manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST]) {
         let (from, to) = (staging.join(name), path.join(name));
         if let Some(parent) = to.parent() {
@@ -406,6 +418,25 @@ mod tests {
         assert!(error.to_string().contains("another process"), "{error}");
         drop(first);
         make(&out, &[], false).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_of_a_move_that_was_ended_is_swept_and_a_checkpoint_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        make(&out, &[("a/b", "1")], false).unwrap();
+        fs::create_dir_all(out.join(STAGING).join("a")).unwrap();
+        OutputFolder::settle(&out).unwrap();
+        assert_eq!(listing(&out), ["a/b", MANIFEST]);
+        assert!(!out.join(STAGING).exists());
+        let mut folder = OutputFolder::create(&out, "store", true).unwrap();
+        folder.write("a/b", b"2").unwrap();
+        OutputFolder::settle(&out).unwrap();
+        assert!(out.join(STAGING).exists(), "another process writes there");
+        folder.checkpoint(json!({})).unwrap();
+        drop(folder);
+        OutputFolder::settle(&out).unwrap();
+        assert!(OutputFolder::checkpoint_at(&out, "store").is_some());
     }
 
     #[test]

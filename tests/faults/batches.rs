@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::ensure;
-use biollmnet::data::VectorSource as _;
 use biollmnet::embed::store::Store;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
+use crate::job::bits;
 use crate::row::Row;
 use crate::workshop::{fasta, workshop};
 
@@ -31,7 +31,7 @@ fn matrix_row(mut row: Row, n: usize, trials: usize) {
     let text = fasta(n, b"ACDEFGHIKLMNPQRSTVWY", 1..150);
     let mut records: Vec<&str> = text.split_inclusive('>').map(|record| record.trim_end_matches('>')).collect();
     records.retain(|record| !record.is_empty());
-    let embed = |name: &str, records: &[&str], flags: &[&str]| -> anyhow::Result<BTreeMap<[u8; 32], Vec<u8>>> {
+    let embed = |name: &str, records: &[&str], flags: &[&str]| -> anyhow::Result<BTreeMap<[u8; 16], Vec<u32>>> {
         let mut input = String::new();
         for (i, record) in records.iter().enumerate() {
             // Ids that cannot clash: it is the sequence that is followed.
@@ -44,7 +44,7 @@ fn matrix_row(mut row: Row, n: usize, trials: usize) {
         ensure!(matches!(ran.code, Some(0 | 1)), "{}", ran.err);
         let store = Store::open(bench.path(name))?;
         let records = store.records().filter_map(|record| Some((record.digest, record.row?)));
-        Ok(records.map(|(digest, row)| (digest, store.stored_row(row).to_vec())).collect())
+        Ok(records.map(|(digest, row)| (digest, bits(&store, row))).collect())
     };
     let plain = embed("in-order", &records, &[]).unwrap();
     assert!(plain.len() > n / 2);

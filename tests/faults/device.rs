@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use biollmnet::embed::Store;
 use biollmnet::files::Manifest;
 use rand::RngExt as _;
 
+use crate::job::bits;
 use crate::row::Row;
 use crate::standin;
 use crate::support::Ran;
@@ -69,7 +71,7 @@ fn matrix_row(mut row: Row) {
                     }
                     let again = embed(&out, &flags, &[])?;
                     ensure!(matches!(again.code, Some(0 | 1)), "run again: {}", again.err);
-                    let (found, other) = (biollmnet::embed::Store::open(&out)?, biollmnet::embed::Store::open(&whole)?);
+                    let (found, other) = (Store::open(&out)?, Store::open(&whole)?);
                     same_vectors(&found, &other)
                 },
             );
@@ -103,10 +105,10 @@ fn matrix_row(mut row: Row) {
 }
 
 /// Both hold the same records with the same vectors.
-fn same_vectors(found: &biollmnet::embed::Store, other: &biollmnet::embed::Store) -> anyhow::Result<()> {
+fn same_vectors(found: &Store, other: &Store) -> anyhow::Result<()> {
     ensure!(found.n_records() == other.n_records(), "{} records", found.n_records());
     for (found_record, record) in found.records().zip(other.records()) {
-        let vectors = (found_record.row.map(|row| found.stored_row(row)), record.row.map(|row| other.stored_row(row)));
+        let vectors = (found_record.row.map(|row| bits(found, row)), record.row.map(|row| bits(other, row)));
         let same = found_record.id == record.id && found_record.status == record.status && vectors.0 == vectors.1;
         ensure!(same, "{} differs", record.id);
     }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use biollmnet::data::VectorSource as _;
 use biollmnet::embed::export::{ExportFormat, export};
 use biollmnet::embed::merge_shards;
 use biollmnet::embed::store::Store;
@@ -77,6 +78,11 @@ impl Job {
     /// What its folder holds before the command.
     pub fn before(&self) -> &Files {
         &self.before
+    }
+
+    /// What an undisturbed run leaves, as it is compared.
+    pub fn expected(&self) -> &Files {
+        &self.expected
     }
 }
 
@@ -192,6 +198,13 @@ impl<'a> Trial<'a> {
         }
         Ok(contents(folder.path()))
     }
+}
+
+/// The numbers of a row of a store, to the last bit.
+pub fn bits(store: &Store, row: usize) -> Vec<u32> {
+    let mut vector = vec![0.0; store.detail().dim];
+    store.copy_row(row, &mut vector);
+    vector.into_iter().map(f32::to_bits).collect()
 }
 
 /// Writes `files` below `folder`.

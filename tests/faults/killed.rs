@@ -60,7 +60,7 @@ fn embed(mut row: Row) {
             Sameness::Files,
         ),
     ];
-    let n = row.count(40, 1000);
+    let n = row.count(24, 1000);
     kill(&mut row, &jobs, n);
     row.end();
 }
@@ -74,7 +74,7 @@ fn screen_and_train(mut row: Row) {
         Job::new("train", &[train], Sameness::Files),
         Job::new("train, two members", &[&format!("{train} --members 2")], Sameness::Files),
     ];
-    let n = row.count(20, 600);
+    let n = row.count(12, 600);
     kill(&mut row, &jobs, n);
     row.end();
 }

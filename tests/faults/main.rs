@@ -20,7 +20,13 @@ mod job;
 mod row;
 mod workshop;
 
+mod batches;
+mod device;
 mod failing_writes;
+mod flipped_bytes;
 mod killed;
+mod nonfinite;
+mod odd_input;
 mod terminated;
 mod two_writers;
+mod weights;

@@ -27,8 +27,8 @@ fn terminated() {
 
 fn matrix_row(mut row: Row) {
     let kmer = "embed @many.fa --encoder kmer --out out --json";
-    let esm = "embed @proteins.fa --encoder @esm --max-tokens 64 --out out --json";
-    let train = "train --pairs @pairs.tsv --rna @rna --partner @partner --config @small.toml --out model";
+    let esm = "embed @more.fa --encoder @esm --max-tokens 64 --out out --json";
+    let train = "train --pairs @pairs.tsv --rna @rna --partner @partner --config @long.toml --out model";
     let jobs = [
         Job::new("kmer", &[kmer], Sameness::Vectors(&["out"])),
         Job::new("kmer, a shard", &[&format!("{kmer} --shard 0/2"), &format!("{kmer} --shard 1/2")], Sameness::Vectors(&["out"])),
@@ -39,7 +39,7 @@ fn matrix_row(mut row: Row) {
     ];
     let mut rng = row.rng();
     let (mut stopped, mut kept) = (0, 0);
-    for i in 0..row.count(18, 100) {
+    for i in 0..row.count(12, 100) {
         let job = &jobs[i % jobs.len()];
         let after = Duration::from_secs_f64(job.seconds * rng.random_range(0.0..1.0));
         row.trial(
@@ -57,7 +57,7 @@ fn matrix_row(mut row: Row) {
                 kept += usize::from(found.is_some());
                 let again = trial.run_again()?;
                 let Some(records) = found else { return Ok(()) };
-                let input = if job.name.starts_with("kmer") { "many.fa" } else { "proteins.fa" };
+                let input = if job.name.starts_with("kmer") { "many.fa" } else { "more.fa" };
                 let before: usize = lengths(input)[records].iter().sum();
                 let letters = |out: &str| -> anyhow::Result<u64> {
                     let value: serde_json::Value = serde_json::from_str(out)?;

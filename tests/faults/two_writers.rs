@@ -27,14 +27,14 @@ fn matrix_row(mut row: Row) {
     let esm = "embed @proteins.fa --encoder @esm --max-tokens 64 --out out";
     let jobs = [
         Job::new("a store", &[kmer], Sameness::Files),
-        Job::new("a shard", &[&format!("{many} --shard 1/3 --checkpoint 0")], Sameness::Vectors(&["out"])),
+        Job::new("a shard", &[&format!("{many} --shard 0/2"), &format!("{many} --shard 1/2 --checkpoint 0")], Sameness::Vectors(&["out"])),
         Job::new("a store of a backbone", &[&format!("{esm} --checkpoint 0")], Sameness::Vectors(&["out"])),
         Job::new("merge", &[&format!("{many} --shard 0/2"), &format!("{many} --shard 1/2"), "merge out"], Sameness::Files),
         Job::new("screen", &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv"], Sameness::Files),
         Job::new("train", &["train --pairs @pairs.tsv --rna @rna --partner @partner --config @few.toml --out model"], Sameness::Files),
     ];
     let (mut alone, mut busy) = (0, 0);
-    for i in 0..row.count(18, 200) {
+    for i in 0..row.count(8, 200) {
         let job = &jobs[i % jobs.len()];
         let writers = if i % 2 == 0 { 2 } else { 4 };
         row.trial(

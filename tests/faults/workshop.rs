@@ -14,18 +14,20 @@ use crate::support::{Bench, train};
 /// Records of `many.fa`: several chunks of every encoder.
 pub const MANY: usize = 5000;
 
-/// Besides what [`Bench`] has: `many.fa` (RNA, with odd records among them), `proteins.fa`, the folder `esm` (a backbone),
-/// `few.toml` (two epochs), `few.tsv` (pairs), `vectors.csv` and the folder `model`.
+/// Besides what [`Bench`] has: `many.fa` (RNA, with odd records among them), `proteins.fa` and `more.fa`, the folder `esm` (a
+/// backbone), `few.toml` and `long.toml` (two epochs and a hundred), `few.tsv` (pairs), `vectors.csv` and the folder `model`.
 pub fn workshop() -> &'static Bench {
     static SHOP: OnceLock<Bench> = OnceLock::new();
     SHOP.get_or_init(|| {
         let bench = Bench::new();
         bench.file("many.fa", fasta(MANY, b"ACGU", 3..60));
+        bench.file("more.fa", fasta(3000, b"ACDEFGHIKLMNPQRSTVWY", 1..40));
         bench.file("proteins.fa", fasta(60, b"ACDEFGHIKLMNPQRSTVWY", 1..40));
         std::fs::create_dir(bench.path("esm")).unwrap();
         bench.file("esm/config.json", ESM_CONFIG);
         bench.file("esm/model.safetensors", safetensors(&hugging_face()));
         bench.file("few.toml", bench.read("small.toml").replace("epochs = 8", "epochs = 2"));
+        bench.file("long.toml", bench.read("small.toml").replace("epochs = 8", "epochs = 100"));
         bench.file("few.tsv", bench.read("pairs.tsv").lines().take(9).map(|line| format!("{line}\n")).collect::<String>());
         bench.run(&["export", "rna", "--format", "csv", "--out", "vectors.csv"]).ends_with(0);
         bench.run(&train(&[])).ends_with(0);
