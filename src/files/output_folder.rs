@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::atomic::{sized, sync_folder};
 use super::digest::digest_file;
+use super::folder_lock::{lock, make_and_lock};
 use super::manifest::{FileEntry, MANIFEST, Manifest};
 use crate::error::{Error, Result};
 
@@ -61,14 +62,7 @@ impl OutputFolder {
             ));
         }
         let fresh = !path.exists();
-        let lock = loop {
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
-            let lock = lock(&path)?;
-            // Another process may have removed the folder that it had made before it was locked here.
-            if lock.as_ref().is_none_or(|lock| is_at(lock, &path)) {
-                break lock;
-            }
-        };
+        let lock = make_and_lock(&path)?;
         let (kind, taken) = (kind.to_owned(), BTreeMap::new());
         let folder = Self { path, kind, fresh, publishing: false, kept: None, taken, _lock: lock };
         end_move(&folder.path)?;
@@ -288,30 +282,6 @@ fn publish(path: &Path, manifest: &Manifest) -> Result<()> {
         sync_folder(to.parent().unwrap_or(path))?;
     }
     remove_folder(&staging)
-}
-
-/// One writer a folder. `None` where the file system has no locks.
-fn lock(path: &Path) -> Result<Option<File>> {
-    let Ok(folder) = File::open(path) else { return Ok(None) };
-    match folder.try_lock() {
-        Ok(()) => Ok(Some(folder)),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy { path: path.to_path_buf() }),
-        Err(fs::TryLockError::Error(_)) => Ok(None),
-    }
-}
-
-/// True when `path` still names the open `folder`.
-#[cfg(unix)]
-fn is_at(folder: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let place = |found: fs::Metadata| (found.dev(), found.ino());
-    matches!((folder.metadata(), fs::metadata(path)), (Ok(open), Ok(named)) if place(open.clone()) == place(named.clone()))
-}
-
-/// Not known on this system.
-#[cfg(not(unix))]
-fn is_at(_folder: &File, _path: &Path) -> bool {
-    true
 }
 
 /// Every file below `folder`, as paths relative to the first call's folder.
