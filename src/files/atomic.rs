@@ -159,7 +159,9 @@ pub(super) fn sized(error: io::Error, size: u64, takes: &str) -> io::Error {
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(folder).and_then(|f| f.sync_all()) {
-        Err(e) if !matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Err(Error::io("write", folder)(e)),
+        Err(e) if !matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => {
+            Err(Error::io("write", folder)(e))
+        }
         _ => Ok(()),
     }
 }

@@ -40,7 +40,8 @@ fn matrix_row(mut row: Row, n: usize, trials: usize) {
         }
         bench.file(&format!("{name}.fa"), input);
         let file = format!("{name}.fa");
-        let ran = bench.run(&[&["embed", &file, "--encoder", "esm", "--dtype", "f32", "--force", "--out", name], flags].concat());
+        let ran = bench
+            .run(&[&["embed", &file, "--encoder", "esm", "--dtype", "f32", "--force", "--out", name], flags].concat());
         ensure!(matches!(ran.code, Some(0 | 1)), "{}", ran.err);
         let store = Store::open(bench.path(name))?;
         let records = store.records().filter_map(|record| Some((record.digest, record.row?)));

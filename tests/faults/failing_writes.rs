@@ -6,7 +6,8 @@ use rand::RngExt as _;
 use crate::injection::{self, Fault};
 use crate::job::{Job, Sameness, Trial, contents};
 use crate::row::Row;
-use crate::support::Ran;
+use crate::support::{Ran, on_small_disk};
+use crate::workshop::workshop;
 
 const FAULT: &str = "disk full, short write, EIO at every change of a file";
 
@@ -40,7 +41,10 @@ fn jobs() -> Vec<Job> {
         job("train over an old model", &[old_model, &format!("{train} --force")]),
         job("predict", &[predict]),
         job("predict over an old table", &[&predict.replace("pairs.tsv", "few.tsv"), predict]),
-        job("predict, Parquet", &[&predict.replace(".tsv --rna", ".tsv --rna").replace("predictions.tsv", "p.parquet")]),
+        job(
+            "predict, Parquet",
+            &[&predict.replace(".tsv --rna", ".tsv --rna").replace("predictions.tsv", "p.parquet")],
+        ),
         job("screen", &[&format!("{screen} 5")]),
         job("screen over an old table, folded", &[&format!("{screen} 3"), &format!("{screen} 5 --folded folded")]),
         job("export, npy", &["export @rna --format npy --out v.npy"]),
@@ -50,7 +54,9 @@ fn jobs() -> Vec<Job> {
         job("import of vectors", &["import-vectors @vectors.csv --encoder-name x --out out"]),
         job(
             "evaluate",
-            &["evaluate --pairs @pairs.tsv --rna @rna --partner @partner --config @few.toml --out e --seeds 1 --folds 2 --fusion static"],
+            &[
+                "evaluate --pairs @pairs.tsv --rna @rna --partner @partner --config @few.toml --out e --seeds 1 --folds 2 --fusion static",
+            ],
         ),
     ]
 }
@@ -94,6 +100,34 @@ fn matrix_row(mut row: Row) {
     }
     row.note(format!("{all} points in {} jobs; {refused} refused, the others did not hurt", jobs.len()));
     row.end();
+}
+
+/// A file system that is really full: nothing is left on it, and the message tells what it takes and what is free.
+#[test]
+fn a_small_disk_is_full() {
+    let bench = workshop();
+    let disk = tempfile::tempdir().unwrap();
+    on_small_disk(&disk.path().join("disk"), "16k", || {
+        let inputs = "--rna rna --partner partner";
+        for line in [
+            "embed many.fa --encoder kmer",
+            &format!("train --pairs pairs.tsv {inputs} --config few.toml"),
+            &format!("predict --model model --pairs pairs.tsv {inputs}"),
+            "screen --model model --targets rna --library partner --exhaustive",
+            "export rna --format npy",
+            "import esm",
+        ] {
+            let out = disk.path().join("disk/out");
+            let mut words: Vec<&str> = line.split(' ').collect();
+            words.extend(["--out", out.to_str().unwrap()]);
+            let ran = bench.run(&words).ends_with(75);
+            let size = if line.starts_with("import") { "are needed" } else { "takes" };
+            let told = ["disk/out", size, "are free there", "help: free some space"];
+            let missing = told.iter().find(|part| !ran.err.contains(**part));
+            assert_eq!(missing, None, "{line}: {}", ran.err);
+            assert!(contents(&disk.path().join("disk")).is_empty(), "{line} leaves something");
+        }
+    });
 }
 
 /// The message names a place in the folder and says what to do; that of a full disk asks to try again.

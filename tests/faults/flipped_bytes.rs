@@ -41,7 +41,10 @@ fn outputs(bench: &Bench) -> PathBuf {
         (&format!("train --pairs some.tsv {inputs} --config few.toml --members 2 --out made/model"), 1),
         (&format!("predict --model model --pairs some.tsv {inputs} --out made/predictions.tsv"), 1),
         (&format!("predict --model model --pairs pairs.tsv {inputs} --out made/predictions.parquet"), 0),
-        ("screen --model model --targets rna.fa --library partner --top-k 3 --folded made/folded --out made/hits.csv", 0),
+        (
+            "screen --model model --targets rna.fa --library partner --top-k 3 --folded made/folded --out made/hits.csv",
+            0,
+        ),
         (&format!("evaluate --pairs some.tsv {inputs} --config few.toml --seeds 1 --folds 2 --out made/evaluation"), 1),
         ("export rna --format npy --out made/v.npy", 0),
         ("export rna --format csv --out made/v.csv", 0),
@@ -61,7 +64,8 @@ fn target(file: &Path, made: &Path) -> anyhow::Result<PathBuf> {
     if let Some(folder) = above.filter(|folder| folder.join("manifest.json").exists()).last() {
         return Ok(folder.to_path_buf());
     }
-    let single = if file.extension().is_some_and(|ending| ending == "b3") { file.with_extension("") } else { file.into() };
+    let single =
+        if file.extension().is_some_and(|ending| ending == "b3") { file.with_extension("") } else { file.into() };
     ensure!(digest_path(&single).exists(), "{} has no digest", file.display());
     Ok(single)
 }
@@ -71,7 +75,10 @@ fn matrix_row(mut row: Row) {
     let all = files(&made);
     let mut targets = BTreeMap::new();
     for file in &all {
-        row.trial(|| file.display().to_string(), || target(file, &made).map(|target| drop(targets.insert(file, target))));
+        row.trial(
+            || file.display().to_string(),
+            || target(file, &made).map(|target| drop(targets.insert(file, target))),
+        );
     }
     let mut rng = row.rng();
     let n = row.count(2 * all.len(), 1000).max(all.len());

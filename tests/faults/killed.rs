@@ -47,7 +47,11 @@ fn embed(mut row: Row) {
             &[&format!("{kmer} --shard 0/2"), &format!("{kmer} --shard 1/2 --checkpoint 0")],
             Sameness::Vectors(&["out"]),
         ),
-        Job::new("kmer, over an old store", &["embed @rna.fa --encoder kmer --out out", &format!("{kmer} --force")], Sameness::Files),
+        Job::new(
+            "kmer, over an old store",
+            &["embed @rna.fa --encoder kmer --out out", &format!("{kmer} --force")],
+            Sameness::Files,
+        ),
         Job::new("backbone", &[esm], Sameness::Files),
         Job::new(
             "backbone, checkpoints, two poolings",
@@ -97,7 +101,8 @@ fn kill(row: &mut Row, jobs: &[Job], n: usize) {
         };
         row.trial(what, || {
             let trial = Trial::new(job);
-            let ran = if by_call { trial.run_with(Fault::Kill, nth[which]) } else { trial.run_signalled("-KILL", after) };
+            let ran =
+                if by_call { trial.run_with(Fault::Kill, nth[which]) } else { trial.run_signalled("-KILL", after) };
             ensure!(!by_call || ran.code.is_none(), "it was not killed: {:?} {}", ran.code, ran.err);
             killed += usize::from(ran.code.is_none());
             trial.run_again().map(drop)

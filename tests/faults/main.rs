@@ -1,7 +1,7 @@
 //! The fault matrix: what happens to the work of others when this program, its disk, its device or its input fails.
 //!
 //! One file a row; `docs/RELIABILITY.md` tells what each row does and what came of it. A test without a mark does a few
-//! trials of its row with every run of the tests; `-- --ignored` does as many as the matrix asks for, or `FAULT_TRIALS` of
+//! trials of its row with every run of the tests; `-- --ignored` does as many as the matrix asks for, at most `FAULT_TRIALS` of
 //! them, and appends a line to `target/faults/row-NN.tsv`.
 
 #![cfg(target_os = "linux")]

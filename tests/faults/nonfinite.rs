@@ -57,7 +57,10 @@ fn backbone(row: &mut Row, root: &Path) {
                 || format!("{bad} in {}", tensor.name),
                 || {
                     let error = Backbone::open(&folder).err().context("it is opened")?.to_string();
-                    ensure!(error.contains("model.safetensors") && error.contains("NaN") && error.contains('\''), "{error}");
+                    ensure!(
+                        error.contains("model.safetensors") && error.contains("NaN") && error.contains('\''),
+                        "{error}"
+                    );
                     Ok(())
                 },
             );
@@ -128,7 +131,8 @@ fn activations(row: &mut Row, root: &Path) {
                 let ran = bench.run(&line);
                 ensure!(matches!(ran.code, Some(1)), "it ends with {:?}: {}", ran.code, ran.err);
                 let store = Store::open(bench.path(&out))?;
-                let found: Vec<_> = store.records().map(|record| (record.id.to_owned(), record.status.name())).collect();
+                let found: Vec<_> =
+                    store.records().map(|record| (record.id.to_owned(), record.status.name())).collect();
                 let expected = [("plain", "ok"), ("w", "nonfinite"), ("plain2", "ok"), ("ww", "nonfinite")];
                 ensure!(found.iter().map(|(id, status)| (id.as_str(), *status)).eq(expected), "{found:?}");
                 Ok(())

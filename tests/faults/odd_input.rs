@@ -27,7 +27,9 @@ fn odd_input_has_documented_rows_in_full() {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name, text: &[u8], code, rows: &[(&'static str, &'static str, u32)]| (name, text.to_vec(), code, rows.to_vec());
+    let case = |name, text: &[u8], code, rows: &[(&'static str, &'static str, u32)]| {
+        (name, text.to_vec(), code, rows.to_vec())
+    };
     let long = format!(">long\n{}\n>next\nACGU\n", "ACGU".repeat(25_000));
     let one_line = format!(">{}\nACGU\n", "x".repeat(10_000));
     let mut cases = vec![
@@ -37,21 +39,43 @@ fn cases() -> Vec<Case> {
         case("CRLF", b">a one\r\nACGU\r\nACGU\r\n>b\r\nGGGG\r\n", 0, &[("a", "ok", 0), ("b", "ok", 0)]),
         case("a byte order mark", b"\xef\xbb\xbf>a\nACGU\n", 0, &[("a", "ok", 0)]),
         case("lower case, U and T", b">a\nacgu\n>b\nACGT\n", 0, &[("a", "ok", 0), ("b", "ok", 0)]),
-        case("gaps and stops", b">a\nAC-GU\n>b\nACGU*\n>c\nAC.GU\n", 0, &[("a", "ok", 0), ("b", "ok", 1), ("c", "ok", 0)]),
+        case(
+            "gaps and stops",
+            b">a\nAC-GU\n>b\nACGU*\n>c\nAC.GU\n",
+            0,
+            &[("a", "ok", 0), ("b", "ok", 1), ("c", "ok", 0)],
+        ),
         case("blanks in lines", b">a\nAC GU\tAC\n", 0, &[("a", "ok", 0)]),
         case("IUPAC letters", b">a\nRYSWKMBDHVN\n", 0, &[("a", "ok", 0)]),
-        case("length 0 and 1", b">a\n>b\nA\n>c\n\n", 1, &[("a", "no-sequence", 0), ("b", "ok", 0), ("c", "no-sequence", 0)]),
+        case(
+            "length 0 and 1",
+            b">a\n>b\nA\n>c\n\n",
+            1,
+            &[("a", "no-sequence", 0), ("b", "ok", 0), ("c", "no-sequence", 0)],
+        ),
         case("length 100 000", long.as_bytes(), 0, &[("long", "ok", 0), ("next", "ok", 0)]),
         case("no newline at the end", b">a\nACGU\n>b\nGGGG", 0, &[("a", "ok", 0), ("b", "ok", 0)]),
         case("an id without text", b">\nACGU\n>b\nACGU\n", 1, &[("", "no-id", 0), ("b", "ok", 0)]),
         case("the same id, the same sequence", b">a\nACGU\n>a\nacgt\n", 1, &[("a", "ok", 0), ("a", "duplicate-id", 0)]),
-        case("the same id, another sequence", b">a\nACGU\n>a\nGGGG\n", 1, &[("a", "ok", 0), ("a", "conflicting-id", 0)]),
+        case(
+            "the same id, another sequence",
+            b">a\nACGU\n>a\nGGGG\n",
+            1,
+            &[("a", "ok", 0), ("a", "conflicting-id", 0)],
+        ),
         case("one sequence, two ids", b">a\nACGU\n>b\nACGU\n", 0, &[("a", "ok", 0), ("b", "ok", 0)]),
         case(
             "ids that look like paths",
             b">../../escape\nACGU\n>/etc/passwd\nGGGG\n>a/b/c\nCCCC\n>..\nAAAA\n>.\nUUUU\n>C:\\x\nACAC\n",
             0,
-            &[("../../escape", "ok", 0), ("/etc/passwd", "ok", 0), ("a/b/c", "ok", 0), ("..", "ok", 0), (".", "ok", 0), ("C:\\x", "ok", 0)],
+            &[
+                ("../../escape", "ok", 0),
+                ("/etc/passwd", "ok", 0),
+                ("a/b/c", "ok", 0),
+                ("..", "ok", 0),
+                (".", "ok", 0),
+                ("C:\\x", "ok", 0),
+            ],
         ),
         case("an id with a space ends there", b">a b\nACGU\n", 0, &[("a", "ok", 0)]),
         case("unicode", ">µ-é-中\nACGU\n".as_bytes(), 0, &[("µ-é-中", "ok", 0)]),

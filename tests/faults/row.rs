@@ -38,10 +38,10 @@ impl Row {
         Self { number, fault, full, trials: 0, failures: Vec::new(), notes: Vec::new(), began: Instant::now() }
     }
 
-    /// `few` in the tests, `all` in the whole matrix, unless `FAULT_TRIALS` says otherwise.
+    /// `few` in the tests, `all` in the whole matrix, unless `FAULT_TRIALS` asks for fewer.
     pub fn count(&self, few: usize, all: usize) -> usize {
         let asked = env::var("FAULT_TRIALS").ok().and_then(|text| text.parse().ok());
-        if self.full { asked.unwrap_or(all) } else { few }
+        if self.full { asked.map_or(all, |asked: usize| asked.min(all)) } else { few }
     }
 
     /// Random numbers, other ones each time: the seed is printed.

