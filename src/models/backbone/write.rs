@@ -68,7 +68,7 @@ impl Plan {
     /// over in as many pieces as it likes: nothing is held in memory but one piece.
     ///
     /// # Errors
-    /// [`Error::Io`] when the disk has no room for it, those of `produce`, and those of [`OutputFolder`]. The folder
+    /// [`Error::NoSpace`] when the disk has no room for it, those of `produce`, and those of [`OutputFolder`]. The folder
     /// stays as it was then.
     pub fn write(
         &self,
