@@ -107,7 +107,7 @@ fn matrix_row(mut row: Row) {
 fn a_small_disk_is_full() {
     let bench = workshop();
     let disk = tempfile::tempdir().unwrap();
-    on_small_disk(&disk.path().join("disk"), "16k", || {
+    on_small_disk(&disk.path().join("disk"), "16k,nr_inodes=100", || {
         let inputs = "--rna rna --partner partner";
         for line in [
             "embed many.fa --encoder kmer",
