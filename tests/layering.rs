@@ -27,7 +27,7 @@ const UNSAFE_FILES: [&str; 13] = [
     "src/ops/linear/turn.rs",
 ];
 /// What is written by hand and read by people.
-const CODE: [&str; 6] = ["rs", "py", "cu", "cuh", "cc", "h"];
+const CODE: [&str; 7] = ["rs", "py", "cu", "cuh", "cc", "c", "h"];
 const FORBIDDEN_NAMES: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "misc", "prelude"];
 const LONGEST_FILE: usize = 500;
 const LONGEST_MEDIAN: usize = 150;

@@ -31,7 +31,8 @@ mod verify;
 
 use std::process::ExitCode;
 
-use biollmnet::error::{Error, Result};
+use biollmnet::error::{Error, Result, bytes};
+use biollmnet::files::space::{nearest, space_of};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -167,7 +168,14 @@ pub fn main() -> ExitCode {
 }
 
 fn report(error: &Error) {
-    output::say(format!("error: {error}"));
+    let free = match error {
+        Error::Io { path, .. } if error.is_full_disk() => nearest(path).and_then(space_of),
+        _ => None,
+    };
+    match free {
+        Some(space) => output::say(format!("error: {error}; {} are free there", bytes(space.free))),
+        None => output::say(format!("error: {error}")),
+    }
     if !error.help().is_empty() {
         output::say(format!("help: {}", error.help()));
     }

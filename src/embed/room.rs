@@ -9,7 +9,7 @@ use super::pipeline::EmbedOptions;
 use super::records::Amount;
 use super::store::Layout;
 use crate::error::{Error, Result, bytes};
-use crate::files::space::space_of;
+use crate::files::space::{nearest, space_of};
 use crate::progress::Progress;
 
 /// Bytes of a record in the table of records beside its id: digest, numbers, flags, status.
@@ -89,12 +89,6 @@ fn takes(wanted: &[Destination], amount: Amount) -> u64 {
         vectors.saturating_add(amount.records.saturating_mul(RECORD)).saturating_add(amount.ids)
     };
     wanted.iter().map(of).fold(0, u64::saturating_add)
-}
-
-/// The folder itself, or the nearest one above it that is there.
-fn nearest(path: &Path) -> Option<&Path> {
-    let there = path.ancestors().find(|folder| folder.is_dir());
-    there.or_else(|| path.is_relative().then_some(Path::new(".")))
 }
 
 fn is_gzip(input: &Path) -> bool {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::digest::{digest_line, digest_path};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, bytes};
 
 /// A file under a temporary name in the folder of its target; [`commit`](Self::commit) puts it in place.
 ///
@@ -58,38 +58,66 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`], for instance on a full disk; the target then keeps its old content.
     pub fn commit(self) -> Result<()> {
-        let Self { target, sink, .. } = self;
-        match sink {
-            Sink::Direct(mut file) => file.flush().map_err(Error::io("write", &target)),
-            Sink::Staged(buffer) => {
-                let staged = buffer.into_inner().map_err(|e| Error::io("write", &target)(e.into_error()))?;
-                staged.as_file().sync_all().map_err(Error::io("write", &target))?;
-                staged.persist(&target).map_err(|e| Error::io("write", &target)(e.error))?;
-                sync_folder(folder_of(&target))
-            }
-        }
+        self.settle()?.map_or(Ok(()), Settled::put_in_place)
     }
 
-    /// [`commit`](Self::commit), then writes `<file>.b3` beside it for `verify`.
+    /// [`commit`](Self::commit), and with it `<file>.b3` beside the file for `verify`. Both are on the disk before either
+    /// takes its place, so that a full one leaves the old pair.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn commit_with_digest(self) -> Result<()> {
-        let hex = self.hasher.finalize().to_hex();
-        let target = self.target.clone();
-        let regular = matches!(self.sink, Sink::Staged(_));
-        self.commit()?;
-        if regular { write_file(digest_path(&target), digest_line(&target, &hex).as_bytes()) } else { Ok(()) }
+        let (hex, path) = (self.hasher.finalize().to_hex(), digest_path(&self.target));
+        let line = digest_line(&self.target, &hex);
+        let Some(file) = self.settle()? else { return Ok(()) };
+        let mut beside = Self::create(&path)?;
+        beside.write_all(line.as_bytes()).map_err(Error::io("write", &path))?;
+        let beside = beside.settle()?;
+        file.put_in_place()?;
+        beside.map_or(Ok(()), Settled::put_in_place)
+    }
+
+    /// Flushes to the disk; nothing is left to be done where there is no temporary name.
+    fn settle(self) -> Result<Option<Settled>> {
+        let Self { target, sink, hasher } = self;
+        let failed = |e| Error::io("write", &target)(sized(e, hasher.count(), "it takes"));
+        match sink {
+            Sink::Direct(mut file) => file.flush().map_err(failed).map(|()| None),
+            Sink::Staged(buffer) => {
+                let staged = buffer.into_inner().map_err(|e| failed(e.into_error()))?;
+                staged.as_file().sync_all().map_err(failed)?;
+                Ok(Some(Settled { staged, target }))
+            }
+        }
+    }
+}
+
+/// A file that is on the disk, under its temporary name.
+struct Settled {
+    staged: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Settled {
+    fn put_in_place(self) -> Result<()> {
+        let (file, name) = self.staged.into_parts();
+        fs::rename(&name, &self.target).map_err(Error::io("write", &self.target))?;
+        // Nothing has this name any more; the lock went with the file to its place.
+        let _ = name.keep();
+        drop(file);
+        sync_folder(folder_of(&self.target))
     }
 }
 
 impl Write for AtomicFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = match &mut self.sink {
-            Sink::Staged(file) => file.write(bytes)?,
-            Sink::Direct(file) => file.write(bytes)?,
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        let done = match &mut self.sink {
+            Sink::Staged(file) => file.write(chunk),
+            Sink::Direct(file) => file.write(chunk),
         };
-        self.hasher.update(&bytes[..n]);
+        let so_far = self.hasher.count() + chunk.len() as u64;
+        let n = done.map_err(|e| sized(e, so_far, "it takes more than"))?;
+        self.hasher.update(&chunk[..n]);
         Ok(n)
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -120,10 +148,20 @@ pub fn write_with_digest(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     file.commit_with_digest()
 }
 
+/// A full disk with the size of what it has no room for.
+pub(super) fn sized(error: io::Error, size: u64, takes: &str) -> io::Error {
+    let kind = error.kind();
+    let full = matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if full { io::Error::new(kind, format!("no space is left on the disk, {takes} {}", bytes(size))) } else { error }
+}
+
 /// Makes the names in a folder durable; a system that cannot do so for folders is left alone.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(folder).and_then(|f| f.sync_all()) {
-        Err(e) if e.kind() == io::ErrorKind::StorageFull => Err(Error::io("write", folder)(e)),
+        Err(e) if !matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => {
+            Err(Error::io("write", folder)(e))
+        }
         _ => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::atomic::write_file;
+use super::digest::digest_file;
 use crate::error::{Error, Result};
 
 /// Name of the manifest in its folder.
@@ -110,6 +111,28 @@ impl Manifest {
             format!("expected a folder of kind '{kind}', found one of kind '{}'", manifest.kind),
             format!("name a {kind} folder"),
         ))
+    }
+
+    /// Reads every byte of the files in `folder` and compares them with what was written; `help` says what to do otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Format`] that names the file; [`Error::Io`]; [`Error::Interrupted`].
+    pub fn check_files(&self, folder: &Path, help: &str) -> Result<()> {
+        // Sizes first: what was cut short is told at once.
+        for file in &self.files {
+            let path = folder.join(&file.path);
+            let found = fs::metadata(&path).map_err(Error::io("read", &path))?.len();
+            if found != file.bytes {
+                return Err(Error::format(path, format!("it has {found} bytes, {} were written", file.bytes), help));
+            }
+        }
+        for file in &self.files {
+            let path = folder.join(&file.path);
+            if digest_file(&path)?.1 != file.blake3 {
+                return Err(Error::format(path, "its bytes have changed since it was written", help));
+            }
+        }
+        Ok(())
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {

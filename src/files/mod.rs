@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod column;
 pub mod digest;
+pub(crate) mod folder_lock;
 pub mod input;
 pub mod manifest;
 pub mod mapped;

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::atomic::sync_folder;
+use super::atomic::{sized, sync_folder};
 use super::digest::digest_file;
+use super::folder_lock::{lock, make_and_lock};
 use super::manifest::{FileEntry, MANIFEST, Manifest};
 use crate::error::{Error, Result};
 
@@ -61,14 +62,7 @@ impl OutputFolder {
             ));
         }
         let fresh = !path.exists();
-        let lock = loop {
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
-            let lock = lock(&path)?;
-            // Another process may have removed the folder that it had made before it was locked here.
-            if lock.as_ref().is_none_or(|lock| is_at(lock, &path)) {
-                break lock;
-            }
-        };
+        let lock = make_and_lock(&path)?;
         let (kind, taken) = (kind.to_owned(), BTreeMap::new());
         let folder = Self { path, kind, fresh, publishing: false, kept: None, taken, _lock: lock };
         end_move(&folder.path)?;
@@ -82,17 +76,27 @@ impl OutputFolder {
         fs::create_dir(&staging).map_err(Error::io("create", &staging))
     }
 
-    /// Ends the move that a killed process had begun. To be called before a folder is asked whether it is finished.
+    /// Ends the move that a killed process had begun, and sweeps what is left of one that it had ended. To be called before
+    /// a folder is asked whether it is finished.
     ///
     /// # Errors
     /// [`Error::Busy`] while another process writes there; [`Error::Io`].
     pub fn settle(path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if Manifest::read(&path.join(STAGING)).is_err() {
+        let staging = path.join(STAGING);
+        if !staging.exists() {
             return Ok(());
         }
-        let _lock = lock(path)?;
-        end_move(path)
+        let lock = match lock(path) {
+            Err(Error::Busy { .. }) if Manifest::read(&staging).is_err() => return Ok(()),
+            lock => lock?,
+        };
+        end_move(path)?;
+        // A checkpoint is work to go on with, also where it is to replace what is finished.
+        if lock.is_some() && path.join(MANIFEST).exists() && !checkpoint::is_in(&staging) {
+            return remove_folder(&staging);
+        }
+        Ok(())
     }
 
     /// Removes `remains`, what is of no use now that the folder `path` is finished: gone at once for whoever looks, also
@@ -133,7 +137,8 @@ impl OutputFolder {
     /// [`Error::Io`].
     pub fn write(&self, relative: &str, bytes: &[u8]) -> Result<()> {
         let path = self.place(relative)?;
-        fs::write(&path, bytes).map_err(Error::io("write", self.path.join(relative)))
+        let failed = |e| Error::io("write", self.path.join(relative))(sized(e, bytes.len() as u64, "it takes"));
+        fs::write(&path, bytes).map_err(failed)
     }
 
     /// Takes over a file of another finished folder without copying it, where both lie on one file system. Its bytes are
@@ -256,13 +261,15 @@ fn end_move(path: &Path) -> Result<()> {
 
 /// Moves what the journal lists. Each step can be repeated after a kill.
 fn publish(path: &Path, manifest: &Manifest) -> Result<()> {
+    let staging = path.join(STAGING);
+    // The journal is what to go on with from here.
+    checkpoint::remove(&staging)?;
     if let Ok(old) = Manifest::read(path) {
         for file in old.files.iter().filter(|file| manifest.file(&file.path).is_none()) {
             remove_file(&path.join(&file.path))?;
         }
     }
     remove_file(&path.join(MANIFEST))?;
-    let staging = path.join(STAGING);
     for name in manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST]) {
         let (from, to) = (staging.join(name), path.join(name));
         if let Some(parent) = to.parent() {
@@ -275,30 +282,6 @@ fn publish(path: &Path, manifest: &Manifest) -> Result<()> {
         sync_folder(to.parent().unwrap_or(path))?;
     }
     remove_folder(&staging)
-}
-
-/// One writer a folder. `None` where the file system has no locks.
-fn lock(path: &Path) -> Result<Option<File>> {
-    let Ok(folder) = File::open(path) else { return Ok(None) };
-    match folder.try_lock() {
-        Ok(()) => Ok(Some(folder)),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy { path: path.to_path_buf() }),
-        Err(fs::TryLockError::Error(_)) => Ok(None),
-    }
-}
-
-/// True when `path` still names the open `folder`.
-#[cfg(unix)]
-fn is_at(folder: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let place = |found: fs::Metadata| (found.dev(), found.ino());
-    matches!((folder.metadata(), fs::metadata(path)), (Ok(open), Ok(named)) if place(open.clone()) == place(named.clone()))
-}
-
-/// Not known on this system.
-#[cfg(not(unix))]
-fn is_at(_folder: &File, _path: &Path) -> bool {
-    true
 }
 
 /// Every file below `folder`, as paths relative to the first call's folder.
@@ -405,6 +388,25 @@ mod tests {
         assert!(error.to_string().contains("another process"), "{error}");
         drop(first);
         make(&out, &[], false).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_of_a_move_that_was_ended_is_swept_and_a_checkpoint_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        make(&out, &[("a/b", "1")], false).unwrap();
+        fs::create_dir_all(out.join(STAGING).join("a")).unwrap();
+        OutputFolder::settle(&out).unwrap();
+        assert_eq!(listing(&out), ["a/b", MANIFEST]);
+        assert!(!out.join(STAGING).exists());
+        let mut folder = OutputFolder::create(&out, "store", true).unwrap();
+        folder.write("a/b", b"2").unwrap();
+        OutputFolder::settle(&out).unwrap();
+        assert!(out.join(STAGING).exists(), "another process writes there");
+        folder.checkpoint(json!({})).unwrap();
+        drop(folder);
+        OutputFolder::settle(&out).unwrap();
+        assert!(OutputFolder::checkpoint_at(&out, "store").is_some());
     }
 
     #[test]

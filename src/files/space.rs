@@ -13,6 +13,13 @@ pub struct Space {
     pub free: u64,
 }
 
+/// The folder itself, or the nearest one above it that is there.
+#[must_use]
+pub fn nearest(path: &Path) -> Option<&Path> {
+    let there = path.ancestors().find(|folder| folder.is_dir());
+    there.or_else(|| path.is_relative().then_some(Path::new(".")))
+}
+
 /// Space of the file system that holds `folder`, as far as this user may fill it.
 #[cfg(unix)]
 #[must_use]

@@ -15,6 +15,7 @@ use crate::data::{EncoderIdentity, VectorSource};
 use crate::embed::Store;
 use crate::embed::store::{DigestOf, Dtype, Flags, Layout, NewRecord, Status, StoreOptions, StoreWriter};
 use crate::error::{Error, Result};
+use crate::files::OutputFolder;
 use crate::models::fusion::fold::{Features, Reach};
 use crate::ops::pair_score::PairScore;
 use crate::progress::{Progress, check_interrupt};
@@ -134,7 +135,9 @@ fn open<B: PairScore>(
 ) -> Option<Folded> {
     let (members, tables) = (model.network.members.len(), model.network.form.n_tables());
     let open = |i: usize| {
-        let store = Store::open(place.join(name(i / tables, i % tables))).ok()?;
+        let path = place.join(name(i / tables, i % tables));
+        OutputFolder::settle(&path).ok()?;
+        let store = Store::open(path).ok()?;
         let fits = store.encoder().digest == key && store.n_rows() == source.n_rows();
         (fits && store.dim() == model.network.width).then_some(store)
     };

@@ -1,12 +1,13 @@
 //! Where a screen stands, on disk: one that was stopped goes on from there.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::candidates::{Candidates, Hit, Pending};
 use super::search::Screening;
 use crate::error::{Error, Result};
 use crate::files::atomic::write_file;
+use crate::files::folder_lock::make_and_lock;
 
 /// A folder with one file per tile of targets.
 pub struct ProgressFile {
@@ -15,6 +16,8 @@ pub struct ProgressFile {
     key: [u8; 32],
     k: usize,
     keep: bool,
+    /// Held for the lock on the folder: one process at a time writes the table.
+    _lock: Option<File>,
 }
 
 /// Where a tile stands.
@@ -27,7 +30,7 @@ impl ProgressFile {
     /// The folder beside the table `out`; what another screen wrote there is not read.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Busy`] while another process writes the table; [`Error::Io`].
     pub fn beside(out: &Path, screening: &Screening<'_>) -> Result<Self> {
         Self::with_key(out, key_of(screening), screening.top_k)
     }
@@ -36,8 +39,11 @@ impl ProgressFile {
         let mut name = out.as_os_str().to_owned();
         name.push(".screening");
         let folder = PathBuf::from(name);
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        Ok(Self { folder, key, k, keep: false })
+        let lock = make_and_lock(&folder).map_err(|error| match error {
+            Error::Busy { .. } => Error::Busy { path: out.to_path_buf() },
+            other => other,
+        })?;
+        Ok(Self { folder, key, k, keep: false, _lock: lock })
     }
 
     fn path(&self, tile: usize) -> PathBuf {

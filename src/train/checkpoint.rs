@@ -56,12 +56,13 @@ impl Model {
         Ok(())
     }
 
-    /// Reads a model folder.
+    /// Reads a model folder, every byte of it.
     ///
     /// # Errors
-    /// [`Error::Format`] that names the file and the tensor.
+    /// [`Error::Format`] that names the file, and the tensor where it is one that does not fit; [`Error::Interrupted`].
     pub fn load(path: &Path) -> Result<Self> {
         let manifest = Manifest::read_kind(path, KIND)?;
+        manifest.check_files(path, MAKE_AGAIN)?;
         let config: ModelConfig = read_json(path, "config.json")?;
         let network = FusionNetwork::new(config.network())?;
         let calibration = read_json(path, "calibration.json")?;

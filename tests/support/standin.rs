@@ -2,8 +2,9 @@
 //!
 //! Everything is compiled once into the target folder, each source under the digest of what it depends on. The
 //! stand-in obeys, besides [`Standin`], variables named `BIOLLMNET_STANDIN_…`: `DEVICES`, `MEMORY` (bytes),
-//! `CAPABILITY` (9.0), `THREADS`, `COPY` (early, late), `SEED` (of the order of warps), `STREAM` (early, late) and
-//! `FAIL_ALLOC` (`3`: the third allocation fails; `3+`: and all after it).
+//! `CAPABILITY` (9.0), `THREADS`, `COPY` (early, late), `SEED` (of the order of warps), `STREAM` (early, late),
+//! `FAIL_ALLOC` (`3`: the third allocation fails; `3+`: and all after it) and `FAIL_LAUNCH` (`3`: the device is lost at the
+//! third kernel that runs).
 
 #![allow(dead_code)] // each test uses a part
 #![allow(unsafe_code)] // loads a library and calls it

@@ -114,7 +114,12 @@ fn entry(source: &Path, archive: &mut ZipArchive<BufReader<File>>, name: &str) -
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| damaged(source, &format!("'{name}': {e}")))?;
     let most = entry.size().min(entry.compressed_size().saturating_mul(MOST_EXPANSION));
     let mut bytes = Vec::new();
-    entry.take(most).read_to_end(&mut bytes).map_err(|e| damaged(source, &format!("'{name}': {e}")))?;
+    // The sum of the entry is compared at its end, which is one byte beyond the last.
+    let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|e| damaged(source, &format!("'{name}': {e}")))?;
+    if bytes.len() as u64 > most {
+        return Err(damaged(source, &format!("'{name}' is longer than it says")));
+    }
     Ok(bytes)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{OutputFolder, STAGING, list_files, remove_file};
+use super::{OutputFolder, STAGING, list_files, remove_file, remove_folder};
 use crate::error::{Error, Result};
 use crate::files::Manifest;
 use crate::files::atomic::sync_folder;
@@ -74,6 +74,16 @@ impl OutputFolder {
 /// True for what belongs to the checkpoint itself.
 pub(super) fn is_part_of(path: &str) -> bool {
     path.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// True where a checkpoint lies below the staging folder.
+pub(super) fn is_in(staging: &Path) -> bool {
+    staging.join(FOLDER).join(MANIFEST).exists()
+}
+
+/// Removes the checkpoint, but not what it lists.
+pub(super) fn remove(staging: &Path) -> Result<()> {
+    remove_folder(&staging.join(FOLDER))
 }
 
 /// Brings the staging folder back to where the checkpoint `kept` was written; false when a byte of it is lost.

@@ -44,9 +44,9 @@ impl Backbone {
     /// Opens a folder of this program, or in place one of Hugging Face's ESM-2 or of multimolecule's `RiNALMo`.
     ///
     /// Every tensor is found and its shape is compared; a tensor that has no place in the network is a fault. In a
-    /// foreign folder the numbers are checked too (no NaN, no infinity) and digested, which reads every byte once: about
-    /// a second for 3 GB that are cached, else as long as the disk takes. In an own folder `import` has done so; there
-    /// the sizes of the files are compared, and `verify` compares every byte.
+    /// foreign folder the numbers are checked too (no NaN, no infinity) and digested. In an own folder `import` has done so;
+    /// there every byte is compared with the digests written with it. Both read every byte once: about a second for 3 GB
+    /// that are cached, else as long as the disk takes.
     ///
     /// # Errors
     /// [`Error::Format`] that names the file and the tensor or the key; [`Error::Io`]; [`Error::Interrupted`].

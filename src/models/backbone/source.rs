@@ -124,14 +124,7 @@ fn in_folder(folder: &Path, hints: Hints) -> Result<Source> {
 fn own_folder(folder: &Path, path: &Path, values: Value, hints: Hints) -> Result<Source> {
     let make_again = "make the folder again with 'biollmnet import' or 'biollmnet init'";
     let manifest = Manifest::read_kind(folder, KIND)?;
-    for file in &manifest.files {
-        let place = folder.join(&file.path);
-        let found = std::fs::metadata(&place).map_err(Error::io("read", &place))?.len();
-        if found != file.bytes {
-            let reason = format!("it has {found} bytes, {} were written", file.bytes);
-            return Err(Error::format(&place, reason, make_again));
-        }
-    }
+    manifest.check_files(folder, make_again)?;
     if values.get("schema").and_then(Value::as_u64) != Some(u64::from(SCHEMA)) {
         let reason = format!("its layout is of another version than {SCHEMA} ({})", manifest.tool);
         return Err(Error::format(path, reason, make_again));

@@ -1,7 +1,7 @@
 //! Writing a backbone folder, tensor by tensor.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
@@ -68,7 +68,7 @@ impl Plan {
     /// over in as many pieces as it likes: nothing is held in memory but one piece.
     ///
     /// # Errors
-    /// [`Error::Io`] when the disk has no room for it, those of `produce`, and those of [`OutputFolder`]. The folder
+    /// [`Error::NoSpace`] when the disk has no room for it, those of `produce`, and those of [`OutputFolder`]. The folder
     /// stays as it was then.
     pub fn write(
         &self,
@@ -131,9 +131,7 @@ impl Plan {
         let needed = self.bytes() + OTHER_FILES;
         match space_of(target) {
             Some(space) if space.free < needed => {
-                let (needed, free) = (needed.div_ceil(1_000_000), space.free / 1_000_000);
-                let reason = format!("{needed} MB are needed, {free} MB are free");
-                Err(Error::io("write", target)(io::Error::new(io::ErrorKind::StorageFull, reason)))
+                Err(Error::NoSpace { path: target.to_path_buf(), needed, free: space.free })
             }
             _ => Ok(()),
         }
