@@ -116,15 +116,16 @@ impl Write for AtomicFile {
             Sink::Direct(file) => file.write(chunk),
         };
         let so_far = self.hasher.count() + chunk.len() as u64;
-        let n = done.map_err(|e| sized(e, so_far, "it takes more than"))?;
+        let n = done.map_err(|e| sized(e, so_far, "it takes at least"))?;
         self.hasher.update(&chunk[..n]);
         Ok(n)
     }
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.sink {
+        let done = match &mut self.sink {
             Sink::Staged(file) => file.flush(),
             Sink::Direct(file) => file.flush(),
-        }
+        };
+        done.map_err(|e| sized(e, self.hasher.count(), "it takes at least"))
     }
 }
 

@@ -41,10 +41,7 @@ fn jobs() -> Vec<Job> {
         job("train over an old model", &[old_model, &format!("{train} --force")]),
         job("predict", &[predict]),
         job("predict over an old table", &[&predict.replace("pairs.tsv", "few.tsv"), predict]),
-        job(
-            "predict, Parquet",
-            &[&predict.replace(".tsv --rna", ".tsv --rna").replace("predictions.tsv", "p.parquet")],
-        ),
+        job("predict, Parquet", &[&predict.replace("predictions.tsv", "p.parquet")]),
         job("screen", &[&format!("{screen} 5")]),
         job("screen over an old table, folded", &[&format!("{screen} 3"), &format!("{screen} 5 --folded folded")]),
         job("export, npy", &["export @rna --format npy --out v.npy"]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use biollmnet::files::digest::digest_path;
 use biollmnet::files::verify::verify;
 use biollmnet::progress::Silent;
@@ -99,7 +99,8 @@ fn matrix_row(mut row: Row) {
             || format!("{}, bit {bit} of byte {at}", file.display()),
             || {
                 let Ok(found) = verify(target, &Silent) else { return Ok(()) };
-                if found.faults.is_empty() { bail!("verify finds nothing in {}", target.display()) } else { Ok(()) }
+                ensure!(!found.faults.is_empty(), "verify finds nothing in {}", target.display());
+                Ok(())
             },
         );
         fs::write(file, good).unwrap();

@@ -95,10 +95,8 @@ fn kill(row: &mut Row, jobs: &[Job], n: usize) {
         // Every call in turn where there are trials enough, else a random one.
         nth[which] = if n >= 2 * calls { nth[which] % job.calls + 1 } else { rng.random_range(1..=job.calls) };
         let after = Duration::from_secs_f64(job.seconds * rng.random_range(0.0..1.1));
-        let what = || match by_call {
-            true => format!("{}, killed at change {} of a file", job.name, nth[which]),
-            false => format!("{}, killed after {after:?}", job.name),
-        };
+        let moment = if by_call { format!("at change {} of a file", nth[which]) } else { format!("after {after:?}") };
+        let what = || format!("{}, killed {moment}", job.name);
         row.trial(what, || {
             let trial = Trial::new(job);
             let ran =

@@ -102,7 +102,7 @@ fn all_weights(root: &Path) -> Vec<Weights> {
     let numbers: usize = foreign.iter().map(|tensor| tensor.bytes.len()).sum();
     let legacy: usize = rinalmo().iter().map(|tensor| 8 + tensor.bytes.len()).sum();
     write("foreign/config.json", ESM_CONFIG.as_bytes());
-    write("numpy/ids.txt", (0..20).map(|i| format!("v{i}\n")).collect::<String>().as_bytes());
+    write("numpy/ids.txt", (0..20).map(|i| format!("v{i}")).collect::<Vec<_>>().join("\n").as_bytes());
     let ((own, own_files), (model, model_files)) = (copy("own"), copy("model"));
     vec![
         Weights {

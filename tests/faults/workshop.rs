@@ -28,10 +28,7 @@ pub fn workshop() -> &'static Bench {
         bench.file("esm/model.safetensors", safetensors(&hugging_face()));
         bench.file("few.toml", bench.read("small.toml").replace("epochs = 8", "epochs = 2"));
         bench.file("long.toml", bench.read("small.toml").replace("epochs = 8", "epochs = 100"));
-        bench.file(
-            "few.tsv",
-            bench.read("pairs.tsv").lines().take(9).map(|line| format!("{line}\n")).collect::<String>(),
-        );
+        bench.file("few.tsv", bench.read("pairs.tsv").split_inclusive('\n').take(9).collect::<String>());
         bench.run(&["export", "rna", "--format", "csv", "--out", "vectors.csv"]).ends_with(0);
         bench.run(&train(&[])).ends_with(0);
         bench
