@@ -111,7 +111,7 @@ fn a_small_disk_is_full() {
             &format!("train --pairs pairs.tsv {inputs} --config few.toml"),
             &format!("predict --model model --pairs pairs.tsv {inputs}"),
             "screen --model model --targets rna --library partner --exhaustive",
-            "export rna --format npy",
+            "export rna --format csv",
             "import esm",
         ] {
             let out = disk.path().join("disk/out");
