@@ -67,14 +67,25 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn commit_with_digest(self) -> Result<()> {
-        let (hex, path) = (self.hasher.finalize().to_hex(), digest_path(&self.target));
-        let line = digest_line(&self.target, &hex);
-        let Some(file) = self.settle()? else { return Ok(()) };
-        let mut beside = Self::create(&path)?;
-        beside.write_all(line.as_bytes()).map_err(Error::io("write", &path))?;
-        let beside = beside.settle()?;
-        file.put_in_place()?;
-        beside.map_or(Ok(()), Settled::put_in_place)
+        Self::commit_together(vec![self])
+    }
+
+    /// The same for several files: all are on the disk before the first takes its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn commit_together(files: Vec<Self>) -> Result<()> {
+        let mut settled = Vec::with_capacity(2 * files.len());
+        for file in files {
+            let (hex, path) = (file.hasher.finalize().to_hex(), digest_path(&file.target));
+            let line = digest_line(&file.target, &hex);
+            let Some(file) = file.settle()? else { continue };
+            let mut beside = Self::create(&path)?;
+            beside.write_all(line.as_bytes()).map_err(Error::io("write", &path))?;
+            settled.push(file);
+            settled.extend(beside.settle()?);
+        }
+        settled.into_iter().try_for_each(Settled::put_in_place)
     }
 
     /// Flushes to the disk; nothing is left to be done where there is no temporary name.

@@ -112,6 +112,7 @@ fn a_small_disk_is_full() {
             &format!("predict --model model --pairs pairs.tsv {inputs}"),
             "screen --model model --targets rna --library partner --exhaustive",
             "export rna --format csv",
+            "export rna --format npy",
             "import esm",
         ] {
             let out = disk.path().join("disk/out");

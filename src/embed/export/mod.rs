@@ -55,6 +55,7 @@ pub fn export(store: &Store, format: ExportFormat, out: &Path, progress: &dyn Pr
     let steps = if format == ExportFormat::Npy { store.n_rows() } else { store.n_records() };
     progress.begin("export", "rows", Some(steps as u64));
     let mut files = vec![out.to_path_buf()];
+    let mut beside = None;
     match format {
         ExportFormat::Npy => {
             let detail = store.detail();
@@ -63,12 +64,17 @@ pub fn export(store: &Store, format: ExportFormat, out: &Path, progress: &dyn Pr
                 file.write_all(store.stored_row(row)).map_err(Error::io("write", out))?;
                 tick(row, progress)?;
             }
-            files.push(npy::write_ids(store.records(), out)?);
+            beside = Some(npy::write_ids(store.records(), out)?);
         }
         ExportFormat::Parquet => write_parquet(store, &mut file, out, progress)?,
         ExportFormat::Csv => write_csv(store, &mut file, out, progress)?,
     }
-    file.commit_with_digest()?;
+    let mut written = vec![file];
+    if let Some((table, path)) = beside {
+        written.push(table);
+        files.push(path);
+    }
+    AtomicFile::commit_together(written)?;
     progress.finish();
     Ok(files)
 }
@@ -108,9 +114,8 @@ pub fn export_residues(
     let mut offsets_file = AtomicFile::create(&offsets_path)?;
     npy::write_header(&mut offsets_file, "<i8", &[offsets.len()], &offsets_path)?;
     offsets_file.write_all(bytemuck::cast_slice(&offsets)).map_err(Error::io("write", &offsets_path))?;
-    let ids = npy::write_ids(store.records(), out)?;
-    offsets_file.commit_with_digest()?;
-    file.commit_with_digest()?;
+    let (table, ids) = npy::write_ids(store.records(), out)?;
+    AtomicFile::commit_together(vec![file, offsets_file, table])?;
     progress.finish();
     Ok(vec![out.to_path_buf(), offsets_path, ids])
 }

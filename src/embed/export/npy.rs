@@ -29,8 +29,12 @@ pub(super) fn write_header(file: &mut AtomicFile, code: &str, shape: &[usize], o
     file.write_all(&head).map_err(Error::io("write", out))
 }
 
-/// Writes `<name>.ids.tsv`: id, row, digest, length and status of every record in input order.
-pub(super) fn write_ids<'a>(records: impl Iterator<Item = StoredRecord<'a>>, out: &Path) -> Result<PathBuf> {
+/// Writes `<name>.ids.tsv`: id, row, digest, length and status of every record in input order. The file waits for its
+/// commit.
+pub(super) fn write_ids<'a>(
+    records: impl Iterator<Item = StoredRecord<'a>>,
+    out: &Path,
+) -> Result<(AtomicFile, PathBuf)> {
     let path = out.with_extension("ids.tsv");
     let mut table = AtomicFile::create(&path)?;
     let mut line = |text: String| writeln!(table, "{text}").map_err(Error::io("write", &path));
@@ -40,6 +44,5 @@ pub(super) fn write_ids<'a>(records: impl Iterator<Item = StoredRecord<'a>>, out
         let row = record.row.map_or(String::new(), |row| row.to_string());
         line(format!("{id}\t{row}\t{}\t{}\t{}", record.digest_hex(), record.length, record.status.name()))?;
     }
-    table.commit_with_digest()?;
-    Ok(path)
+    Ok((table, path))
 }

@@ -72,7 +72,7 @@ impl Rows {
 fn first_page(key: &Key, n_pages: usize) -> usize {
     let [a, b, c, d, e, f, g, h, ..] = *key;
     let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    (u128::from(high) * n_pages as u128 >> 64) as usize
+    ((u128::from(high) * n_pages as u128) >> 64) as usize
 }
 
 fn entries(page: &Page) -> impl Iterator<Item = &[u8]> {
