@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "${1:-target/release/biollmnet}")
-folder=$(mktemp -d "${2:-target}/flat-memory.XXXXXX")
+folder=$(realpath "$(mktemp -d "${2:-target}/flat-memory.XXXXXX")")
 trap 'rm -rf "$folder"' EXIT
 export TMPDIR=$folder BIOLLMNET_PROGRESS=none BIOLLMNET_DEVICE=cpu
 small=1000000 large=10000000

@@ -46,7 +46,7 @@ finish() {
 trap finish EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-# ---- A cluster of one node with two GPUs, which are files ----
+# ---- A cluster of one node with two pretended GPUs ----
 
 node=$(hostname -s)
 # Ports that nobody listens on.
@@ -55,12 +55,11 @@ mkdir -p "$place"/{state,spool,out,munge}
 chmod 700 "$place/munge"
 dd if=/dev/urandom of="$place/munge/key" bs=1024 count=1 status=none
 chmod 400 "$place/munge/key"
-touch "$place/gpu0" "$place/gpu1"
 cat >"$place/slurm.conf" <<CONF
 ClusterName=private
 SlurmctldHost=$node(127.0.0.1)
 AuthType=auth/munge
-AuthInfo=socket=$place/munge/socket,cred_expire=3
+AuthInfo=socket=$place/munge/socket,cred_expire=6
 SlurmUser=root
 SlurmdUser=root
 SlurmctldPort=$(port)
@@ -89,7 +88,8 @@ SlurmdParameters=config_overrides
 NodeName=$node NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2
 PartitionName=main Nodes=$node Default=YES State=UP MaxTime=INFINITE
 CONF
-echo "NodeName=$node Name=gpu File=$place/gpu[0-1]" >"$place/gres.conf"
+# Slurm wants devices; any will do, since no task opens them.
+printf 'NodeName=%s Name=gpu File=%s\n' "$node" /dev/null "$node" /dev/zero >"$place/gres.conf"
 export SLURM_CONF=$place/slurm.conf
 
 until_true() { # seconds, words for a failure, command…
@@ -213,7 +213,7 @@ for ((trial = 1; trial <= trials; trial++)); do
   if [ "$kills" = 0 ]; then
     # No GPU is held twice at any moment, and both are used.
     sort -n gpus | awk '$2 == "begin" { if (++held[$3] > 1 || $3 == "none") bad = 1; used[$3] = 1 } $2 == "end" { held[$3]-- }
-      END { exit bad || length(used) != 2 }' || same='A GPU WAS SHARED'
+      END { exit bad || length(used) != 2 }' || { same='A GPU WAS SHARED'; cat gpus; }
   fi
   [ "$same" = yes ] || failures=$((failures + 1))
   [ "$same" = yes ] && same='same bytes'

@@ -8,7 +8,6 @@ pub mod input;
 pub mod manifest;
 pub mod mapped;
 pub mod output_folder;
-pub mod pages;
 pub(crate) mod parquet_column;
 pub mod shard;
 pub mod shard_set;

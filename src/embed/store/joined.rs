@@ -37,7 +37,7 @@ pub(in crate::embed) struct Joined {
 impl JoinedTable {
     pub fn create(folder: &OutputFolder) -> Result<Self> {
         Ok(Self {
-            claims: Claims::new(&folder.staging())?,
+            claims: Claims::new(&folder.staging()),
             ids: IdsWriter::create(folder.place(&ids_path(0))?)?,
             rejects: Rejects::new(folder.place(REJECTS)?),
             before: 0,

@@ -77,8 +77,8 @@ impl StoreSummary {
 /// A store being written, or a shard of one. Nothing of it is seen until [`finish`](Self::finish); dropped before, it is
 /// gone, but for what a [`checkpoint`](Self::checkpoint) keeps.
 ///
-/// Memory does not grow with the records: what finds the duplicates is in temporary files of the output folder beyond some
-/// 250 000 of them.
+/// Memory does not grow with the records: what finds the duplicates is in temporary files of the output folder beyond
+/// 200 000 of them.
 pub struct StoreWriter {
     options: StoreOptions,
     shard: Option<ShardDetail>,
@@ -142,7 +142,7 @@ impl StoreWriter {
         Ok(Self {
             options,
             shard,
-            claims: Claims::new(&folder.staging())?,
+            claims: Claims::new(&folder.staging()),
             ids: None,
             ids_parts: Vec::new(),
             rejects: Rejects::new(folder.place(REJECTS)?),

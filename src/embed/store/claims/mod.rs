@@ -1,6 +1,8 @@
 //! Which sequences have a vector already, and which ids are taken.
 
+mod filter;
 mod rows;
+mod run;
 
 use std::path::Path;
 
@@ -9,8 +11,8 @@ use rows::Rows;
 use crate::error::Result;
 use crate::seq::DIGEST_BYTES;
 
-/// What is known of all records so far. Memory: at most 48 MiB, whatever their number; beyond some 250 000 records the rest is in
-/// temporary files, 29 to 60 bytes per distinct sequence and as much per accepted id.
+/// What is known of all records so far. Memory: at most 50 MB, whatever their number; beyond 200 000 records the rest is in
+/// temporary files, 20 bytes per distinct sequence and as much per accepted id.
 ///
 /// Ids and sequences are known by 128 bits of their BLAKE3 digests: two of 10^9 different ones agree with a probability of
 /// 1.5 × 10^-21.
@@ -34,19 +36,19 @@ pub(super) enum Claim {
 
 impl Claims {
     /// Nothing is known; `folder` is where temporary files are made.
-    pub fn new(folder: &Path) -> Result<Self> {
-        Ok(Self { sequences: Rows::new(folder)?, ids: Rows::new(folder)? })
+    pub fn new(folder: &Path) -> Self {
+        Self { sequences: Rows::new(folder), ids: Rows::new(folder) }
     }
 
     /// Row of a sequence.
     pub fn row(&mut self, digest: [u8; DIGEST_BYTES]) -> Result<Option<u32>> {
-        self.sequences.get(&digest)
+        self.sequences.get(digest)
     }
 
     /// What the record would be; nothing is changed.
     pub fn look(&mut self, id: &str, digest: [u8; DIGEST_BYTES]) -> Result<Claim> {
         let row = self.row(digest)?;
-        Ok(match (self.ids.get(&id_key(id))?, row) {
+        Ok(match (self.ids.get(id_key(id))?, row) {
             (Some(taken), Some(row)) if taken == row => Claim::Duplicate,
             (Some(_), _) => Claim::Conflicting,
             (None, Some(row)) => Claim::Known(row),
@@ -73,7 +75,7 @@ mod tests {
     #[test]
     fn ids_and_sequences_are_claimed_once() {
         let folder = tempfile::tempdir().unwrap();
-        let mut claims = Claims::new(folder.path()).unwrap();
+        let mut claims = Claims::new(folder.path());
         let (x, y) = (digest(b"ACGT"), digest(b"CCCC"));
         let look = |claims: &mut Claims, id, digest| claims.look(id, digest).unwrap();
         assert_eq!(look(&mut claims, "a", x), Claim::New);
