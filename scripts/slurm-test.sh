@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Job arrays on a real Slurm: a private slurmctld, slurmd and munged on this machine embed a FASTA file in four shards on two
-# (pretended) GPUs and merge them, while workers and the node are killed. The result must be that of one process.
+# (pretended) GPUs and merge them, while workers and the node are killed. The result must be that of one process. A task that is
+# warned of its time limit goes on, alone; an array that is cancelled stays so.
 #
 #   scripts/slurm-test.sh [--trials N] [--kills N] [--data FASTA] [PROGRAM]
 #
@@ -24,7 +25,9 @@ program=$(realpath "$program")
 skip() { echo "skipped: $*"; exit 0; }
 
 [ "$(id -u)" = 0 ] || skip "a private Slurm wants root"
-if ! command -v slurmctld slurmd munged sbatch >/dev/null; then
+# One name each: `command -v` is content with one of several.
+have() { for tool in "$@"; do command -v "$tool" >/dev/null || return 1; done; }
+if ! have slurmctld slurmd sbatch munged; then
   command -v apt-get >/dev/null || skip "slurmctld, slurmd and munged are not here"
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null ||
     skip "slurm-wlm and munge cannot be installed"
@@ -33,12 +36,28 @@ fi
 place=$(mktemp -d /tmp/slurm-test.XXXXXX)
 chmod 755 "$place"
 declare -A daemon=()
+# Only what belongs to this Slurm is ever killed: the shepherds that write to its log, and what they started.
+shepherds() {
+  local pid
+  for pid in $(pgrep -x slurmstepd); do
+    if ls -l "/proc/$pid/fd" 2>/dev/null | grep -qF -- "-> $place/slurmd.log"; then echo "$pid"; fi
+  done
+}
+with_children() { # pids
+  local pid
+  for pid in "$@"; do
+    echo "$pid"
+    with_children $(pgrep -P "$pid")
+  done
+}
+kill_jobs() { with_children $(shepherds) | xargs -r kill -9 2>/dev/null || true; }
 finish() {
   code=$?
+  # The daemon first, so that no job is started behind our back.
   for name in "${!daemon[@]}"; do kill -9 "${daemon[$name]}" 2>/dev/null || true; done
-  pkill -9 -f "$place" 2>/dev/null || true
+  kill_jobs
   if [ "$code" != 0 ]; then
-    tail -n 15 "$place"/*.log "$place"/out/* 2>/dev/null >&2 || true
+    tail -n 15 "$place"/*.log "$place"/out/* >&2 2>/dev/null || true
   fi
   rm -rf "$place"
   exit "$code"
@@ -139,10 +158,10 @@ cat >on-gpu <<SCRIPT
 #!/bin/bash
 if [ -n "\${SLURM_ARRAY_TASK_ID:-}" ]; then echo "\$(date +%s.%N) begin \${CUDA_VISIBLE_DEVICES:-none}" >>"$place/gpus"; fi
 "$program" "\$@" &
-child=\$!
-trap 'kill -TERM \$child' TERM
+child=\$! signalled=0
+trap 'signalled=1; kill -TERM \$child 2>/dev/null' TERM
 wait \$child; code=\$?
-while kill -0 \$child 2>/dev/null; do wait \$child; code=\$?; done
+while [ \$signalled = 1 ]; do signalled=0; wait \$child; code=\$?; done
 if [ -n "\${SLURM_ARRAY_TASK_ID:-}" ]; then echo "\$(date +%s.%N) end \${CUDA_VISIBLE_DEVICES:-none}" >>"$place/gpus"; fi
 exit \$code
 SCRIPT
@@ -154,7 +173,13 @@ submit() { # store
 }
 # Files of the vectors of finished shards: a shard that is done again would have new ones.
 vectors_of() { find "$1".shards -path '*/.partial' -prune -o -path '*/vec/*' -printf '%i\n' 2>/dev/null || true; }
-workers() { pgrep -f "$program embed input.fa.*--out $1\$" || true; }
+workers() { # store: processes of this Slurm that embed it
+  local pid
+  for pid in $(with_children $(shepherds)); do
+    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "^$program embed input.fa.*--out $1 \$"; then echo "$pid"; fi
+  done
+}
+is_at_work() { [ -n "$(workers "$1")" ] || [ -e "$1/manifest.json" ]; }
 queue_is_empty() { [ -z "$(squeue -h -o %i)" ]; }
 is_over() { # no job but a merge that waits for a task that failed
   [ -z "$(squeue -h -o '%i %T %r' | grep -v 'DependencyNeverSatisfied' || true)" ]
@@ -169,9 +194,7 @@ kill_worker() {
 kill_node() {
   # The daemon, the shepherds of its jobs, and the jobs.
   kill -9 "${daemon[slurmd]}" 2>/dev/null || true
-  pkill -9 -f "slurmstepd: \[" 2>/dev/null || true
-  pkill -9 -f "$place/on-gpu" 2>/dev/null || true
-  pkill -9 -f "$program embed input.fa" 2>/dev/null || true
+  kill_jobs
   sleep 1
   start_slurmd
   until_true 60 "the node did not come back" is_up
@@ -185,7 +208,7 @@ for ((trial = 1; trial <= trials; trial++)); do
   : >gpus
   submit "$out" >submitted.json
   for ((kill = 0; kill < kills; kill++)); do
-    until_true 60 "no worker was seen" bash -c "pgrep -f '$program embed input.fa.*--out $out\$' || [ -e $out/manifest.json ]"
+    until_true 60 "no worker was seen" is_at_work "$out"
     sleep "$(awk -v seed="$RANDOM" 'BEGIN { srand(seed); print rand() * 2.5 }')"
     finished+=" $(vectors_of "$out")"
     if [ $((RANDOM % 3)) = 0 ] || [ $(((trial + kill) % 4)) = 2 ]; then kill_node; shots=$((shots + 1))
@@ -220,6 +243,31 @@ for ((trial = 1; trial <= trials; trial++)); do
   echo "; $same, $((SECONDS - started)) s"
   rm -rf "$out" "$out".*
 done
+
+# ---- A task that is warned of its time limit, and an array that somebody cancels ----
+
+array_of() { sed -n 's/.*"array": *"\([0-9]*\)".*/\1/p' submitted.json; }
+restarts() { scontrol show job "$1" | grep -o 'Restarts=[0-9]*' | sort | uniq -c | xargs; }
+
+submit warned >submitted.json
+array=$(array_of)
+# The last task, whose number is that of the whole array.
+until_true 120 "the last task did not begin" test -s "out/warned-${array}_3.txt"
+scancel --batch --signal=TERM "${array}_3"
+until_true 180 "the jobs did not end" is_over
+[ "$(restarts "$array")" = '3 Restarts=0 1 Restarts=1' ] || fail "a warned task: $(restarts "$array")"
+[ "$(seen warned)" = "$whole" ] || fail "a warned task: other bytes"
+echo "a warned task was queued again, alone; same bytes"
+
+submit cancelled >submitted.json
+array=$(array_of)
+until_true 60 "no worker was seen" is_at_work cancelled
+scancel "$array"
+until_true 60 "a cancelled array did not end" is_over
+[ "$(restarts "$array" | grep -c 'Restarts=[1-9]')" = 0 ] || fail "a cancelled array came back: $(restarts "$array")"
+[ ! -e cancelled/manifest.json ] || fail "a cancelled array was merged"
+echo "a cancelled array stayed so"
+
 cd - >/dev/null
 mkdir -p target/faults
 printf '13\tworker or node lost on Slurm\t%d\t%d\t%d\t%s\n' "$trials" "$failures" $((SECONDS - began)) "$shots kills" \

@@ -55,7 +55,9 @@ impl JobArray {
                 format!("choose --shards between 1 and {MOST_SHARDS}"),
             ));
         }
-        let texts = self.command.iter().chain(&self.options).chain([&self.name]).chain(&self.memory).chain(&self.time);
+        let program = self.program.display().to_string();
+        let texts = self.command.iter().chain(&self.options).chain([&self.name, &program]);
+        let texts = texts.chain(&self.memory).chain(&self.time);
         if let Some(text) = texts.into_iter().find(|text| text.contains(['\n', '\r', '\0'])) {
             return Err(Error::usage(
                 format!("the argument '{}' has a line break", text.escape_debug()),
@@ -81,7 +83,10 @@ impl JobArray {
         let _ = writeln!(script, "array=$(sbatch --parsable <<'END_OF_ARRAY'");
         script += &self.job(&self.name, &array, &self.command);
         let _ = writeln!(script, "END_OF_ARRAY\n)\narray=${{array%%;*}}");
-        let _ = writeln!(script, "merge=$(sbatch --parsable --dependency=\"afterok:$array\" <<'END_OF_MERGE'");
+        let _ = writeln!(
+            script,
+            "merge=$(sbatch --parsable --dependency=\"afterok:$array\" --kill-on-invalid-dep=no <<'END_OF_MERGE'"
+        );
         script += &self.job(&format!("{}-merge", self.name), &[], &merge);
         let _ = writeln!(script, "END_OF_MERGE\n)\nmerge=${{merge%%;*}}\necho \"array $array, merge $merge\"");
         Ok(script)
@@ -102,7 +107,9 @@ impl JobArray {
         }
         let words = [self.program.display().to_string()].into_iter().chain(arguments.iter().cloned());
         let words: Vec<String> = words.map(|word| quoted(&word)).collect();
-        // The shell gets the signal, and must not end before the program has. `wait` ends early when it comes.
+        // The shell gets the signal, and must not end before the program has. `wait` ends early when it comes. The last task's
+        // SLURM_JOB_ID is that of the whole array, so tasks are named by their index. A job that somebody cancelled is no
+        // longer RUNNING: queued again it would come back to life.
         let _ = write!(
             job,
             "{} &\nprogram=$!\nsignalled=0\ntrap 'signalled=1; kill -TERM \"$program\" 2>/dev/null' TERM\n\
@@ -114,9 +121,12 @@ impl JobArray {
              75) retries={RETRIES} ;;\n\
              129|13?|14?) retries={RETRIES_OF_KILLED} ;;\n\
              esac\n\
-             if [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt \"$retries\" ]; then\n\
+             task=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}\n\
+             task=${{task:-$SLURM_JOB_ID}}\n\
+             if [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt \"$retries\" ] &&\n\
+             \x20 [[ $(scontrol show job \"$task\") == *JobState=RUNNING* ]]; then\n\
              \x20 echo \"exit code $code: queued again\"\n\
-             \x20 scontrol requeue \"$SLURM_JOB_ID\"\n\
+             \x20 scontrol requeue \"$task\"\n\
              fi\n\
              exit \"$code\"\n",
             words.join(" ")
