@@ -136,7 +136,7 @@ fn lines_and_ids_beyond_their_limits_are_told() {
     let (_folder, store) = run(&path, &options()).unwrap();
     let found: Vec<_> = store.records().map(|record| (record.status, record.id.len())).collect();
     assert_eq!(found, [(Status::LongId, long.len()), (Status::Ok, long.len()), (Status::Ok, 1)]);
-    // A quote that is never closed takes its own line only, and a line without an end is not held.
+    // A line without an end is not held.
     fs::write(&path, format!("a,1,2\nb,{}\n", "1".repeat(crate::files::input::MAX_LINE))).unwrap();
     let found = message(&path, &options());
     assert!(found.contains(":2: the line is longer than 1048576 bytes"), "{found}");
