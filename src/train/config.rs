@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_beyond_the_limit_is_not_read() {
+        let fits = format!("epochs = 3\n#{}", " ".repeat(MOST_CONFIG as usize - 12));
+        assert_eq!(load(&fits).unwrap().epochs, 3);
+        let error = load(&format!("{fits} ")).unwrap_err().to_string();
+        assert!(error.contains("training.toml") && error.contains("1048576 bytes"), "{error}");
+    }
+
+    #[test]
     fn keys_are_laid_over_the_preset() {
         let config =
             load("epochs = 7\nstop = \"patience:3\"\n[network]\nhead = [9, 3]\n[optimiser]\nlearning_rate = 0.01\n")
