@@ -149,10 +149,11 @@ fn an_archive_that_expands_beyond_measure_is_refused() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.npz");
+    let zeros = vec![0; 1 << 20];
     let pack = |mib: usize| {
         let mut archive = zip::ZipWriter::new(fs::File::create(&path).unwrap());
         archive.start_file("vectors.npy", SimpleFileOptions::default()).unwrap();
-        (0..mib).for_each(|_| archive.write_all(&[0; 1 << 20]).unwrap());
+        (0..mib).for_each(|_| archive.write_all(&zeros).unwrap());
         archive.finish().unwrap();
         message(&path, &ImportOptions { ids: Some(fixture("ids.txt")), ..options() })
     };

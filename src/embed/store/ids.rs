@@ -257,7 +257,7 @@ mod tests {
         let digest = [0; DIGEST_BYTES];
         let record = NewRecord { id: &id, line: 1, digest, length: 4, unknown: 0, flags: Flags::default() };
         let whole = GROUP_IDS / id.len();
-        (0..2 * whole + 1).for_each(|_| writer.push(&record, Some(0), Status::Ok).unwrap());
+        (0..=2 * whole).for_each(|_| writer.push(&record, Some(0), Status::Ok).unwrap());
         assert_eq!(writer.finish().unwrap(), 2 * whole + 1);
         assert_eq!(groups(&path, 2 * whole + 1).unwrap(), [whole, whole, 1]);
     }
