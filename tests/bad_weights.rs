@@ -141,6 +141,11 @@ fn hostile_folders_are_refused_by_file_and_tensor() {
         place.file("i/model.safetensors.index.json", index);
         place.refused("i", &[], &[part]);
     }
+    // Blanks before a value are no fault of JSON: these are refused for their length alone.
+    place.file("i/model.safetensors.index.json", vec![b' '; (64 << 20) + 1]);
+    place.refused("i", &[], &["model.safetensors.index.json", "67108864 bytes"]);
+    place.file("i/config.json", vec![b' '; (16 << 20) + 1]);
+    place.refused("i", &[], &["config.json", "16777216 bytes"]);
 
     // A folder of this program, changed after it was written.
     folder(ESM_CONFIG, &file);

@@ -14,6 +14,8 @@ pub trait VectorSource: Send + Sync {
     ///
     /// `row < n_rows()` and `out.len() == dim()` are the caller's duty: rows come from the reader that made the source.
     fn copy_row(&self, row: usize, out: &mut [f32]);
+    /// Gives back the memory of the rows that have been looked at, where it can be read again.
+    fn release(&self) {}
 }
 
 /// Vectors that live in memory, row-major `[n_rows, dim]`.

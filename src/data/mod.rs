@@ -5,7 +5,7 @@ mod dataset;
 pub mod folds;
 pub mod pairs;
 mod rejects;
-mod table;
+pub(crate) mod table;
 
 pub use columns::{Columns, Labels};
 pub use dataset::{Dataset, EncoderIdentity, Entities, MemoryVectors, Pair, Side, Task, VectorSource};

@@ -1,4 +1,4 @@
-//! Delimited text tables, TSV or CSV, as pairs and clusters come in: the first line, then the rows.
+//! Delimited text tables, TSV or CSV, as pairs, folds and vectors come in: the first line, then the rows.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::files::input::Input;
 ///
 /// A row is one line: a quoted field may hold the delimiter but no line break, so that an unbalanced quote harms its
 /// own row only and every row has a line number that is right.
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Fields of the first line that is not blank.
     pub first: Vec<String>,
     /// Its 1-based line.
@@ -28,7 +28,7 @@ pub(super) struct Table {
 impl Table {
     /// Reads the first line of `input` and settles the delimiter: the one that the extension promises where the first
     /// line has it, else whichever of tab, comma and semicolon it has.
-    pub(super) fn new(input: Input, help: &str) -> Result<Self> {
+    pub(crate) fn new(input: Input, help: &str) -> Result<Self> {
         let path = input.path().to_path_buf();
         let (first, row, text) = (Vec::new(), ByteRecord::new(), Vec::new());
         let mut table = Self { first, first_line: 0, row, input, delimiter: b'\t', text, line: 0 };
@@ -50,7 +50,7 @@ impl Table {
     }
 
     /// Reads the next row into [`Table::row`] and gives its line; `None` at the end. Blank lines are passed over.
-    pub(super) fn next_row(&mut self) -> Result<Option<u64>> {
+    pub(crate) fn next_row(&mut self) -> Result<Option<u64>> {
         if !self.next_text()? {
             return Ok(None);
         }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::atomic::write_file;
 use super::digest::digest_file;
+use super::whole;
 use crate::error::{Error, Result};
 
 /// Name of the manifest in its folder.
@@ -89,12 +90,7 @@ impl Manifest {
                 "the folder is unfinished or not made by biollmnet; make it again",
             ));
         }
-        let size = fs::metadata(&path).map_err(Error::io("read", &path))?.len();
-        if size > MOST_BYTES {
-            return Err(damaged(&path, "it is too large for a manifest"));
-        }
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        Self::parse(&path, &bytes)
+        Self::parse(&path, &whole::read(&path, MOST_BYTES)?)
     }
 
     /// [`read`](Self::read), and a refusal of every other kind of folder.
@@ -228,6 +224,15 @@ mod tests {
             manifest.write(folder.path()).unwrap();
             assert!(Manifest::read(folder.path()).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_manifest_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = fs::File::create(folder.path().join(MANIFEST)).unwrap();
+        file.set_len(MOST_BYTES + 1).unwrap();
+        let error = Manifest::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(MANIFEST) && error.contains("67108864 bytes"), "{error}");
     }
 
     #[test]

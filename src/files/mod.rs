@@ -9,10 +9,12 @@ pub mod manifest;
 pub mod mapped;
 pub mod output_folder;
 pub(crate) mod parquet_column;
+pub(crate) mod parquet_footer;
 pub mod shard;
 pub mod shard_set;
 pub mod space;
 pub mod verify;
+pub(crate) mod whole;
 
 pub use atomic::AtomicFile;
 pub use manifest::Manifest;

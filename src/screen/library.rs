@@ -14,6 +14,8 @@ use crate::progress::check_interrupt;
 const NONE: u32 = u32::MAX;
 /// Records between two releases of the memory that they take.
 const RECORDS: usize = 1 << 16;
+/// The same for records that lie far apart: the system maps 64 KiB around each, in each of six columns.
+const SCATTERED: usize = 64;
 
 /// All accepted records of some stores. Memory: 8 bytes per record that shares its vector with an earlier one; what the stores
 /// hold of the others is on disk.
@@ -51,6 +53,9 @@ impl VectorSource for Concatenated {
     fn copy_row(&self, row: usize, out: &mut [f32]) {
         let store = self.starts.partition_point(|&start| start <= row) - 1;
         self.stores[store].copy_row(row - self.starts[store], out);
+    }
+    fn release(&self) {
+        self.stores.iter().for_each(|store| store.release_vectors());
     }
 }
 
@@ -239,10 +244,8 @@ impl Library {
 
     /// Gives back the memory of what has been looked at.
     pub(super) fn release(&self) {
-        for store in self.stores() {
-            store.release_vectors();
-            store.release_records();
-        }
+        self.vectors.release();
+        self.stores().iter().for_each(|store| store.release_records());
         self.first.release();
     }
 
@@ -267,7 +270,10 @@ impl Library {
             encoder: self.encoder().clone(),
         };
         let mut groups = FxHashMap::default();
-        for &number in chosen {
+        for (i, &number) in chosen.iter().enumerate() {
+            if i % SCATTERED == 0 {
+                self.stores().iter().for_each(|store| store.release_records());
+            }
             let (store, at, index) = self.place(number);
             let record = store.record(index);
             let row = self.vectors.starts[at] + record.row.unwrap_or_default();

@@ -182,7 +182,11 @@ mod tests {
         file.write(0, 4096, &all).unwrap();
         let stand = file.read(0).unwrap().unwrap();
         assert_eq!((stand.next_row, stand.candidates), (4096, all));
+        // One process at a time.
+        assert!(matches!(ProgressFile::with_key(&out, [2; 32], 3), Err(Error::Busy { .. })));
+        drop(file);
         assert!(ProgressFile::with_key(&out, [2; 32], 3).unwrap().read(0).unwrap().is_none());
+        let file = ProgressFile::with_key(&out, [1; 32], 3).unwrap();
         let path = file.path(0);
         let bytes = fs::read(&path).unwrap();
         for at in 0..bytes.len() {

@@ -11,6 +11,7 @@ use std::path::Path;
 use memchr::{memchr, memchr_iter};
 
 use super::alphabet::{BLANK, CONTROL, HEADER, UNKNOWN};
+use super::record::id_of;
 use super::{Alphabet, RecordFault, SequenceRecord};
 use crate::error::{Error, Result};
 use crate::files::input::Input;
@@ -77,7 +78,7 @@ impl Reader {
     fn read_record(&mut self) -> Result<SequenceRecord> {
         let mut record = SequenceRecord { line: self.line, ..SequenceRecord::default() };
         self.input.next_line(&mut self.header, record.line)?;
-        record.fault = self.parse_header(&mut record.id)?;
+        (record.id, record.fault) = self.parse_header()?;
         self.line += 1;
         self.body.clear();
         self.read_body(&record)?;
@@ -95,7 +96,7 @@ impl Reader {
         Ok(record)
     }
 
-    fn parse_header(&self, id: &mut String) -> Result<Option<RecordFault>> {
+    fn parse_header(&self) -> Result<(String, Option<RecordFault>)> {
         let header = self.header.trim_ascii_end();
         if let Some(&odd) = header.iter().find(|&&byte| byte == b'\r' || byte == 0) {
             let (reason, help) = if odd == 0 {
@@ -105,16 +106,7 @@ impl Reader {
             };
             return Err(Error::record(self.path(), self.line, "", reason, help));
         }
-        let word = header.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        id.push_str(&String::from_utf8_lossy(word));
-        let sound = word == id.as_bytes() && !id.chars().any(char::is_control);
-        Ok(if word.is_empty() {
-            Some(RecordFault::NoId)
-        } else if sound {
-            None
-        } else {
-            Some(RecordFault::BadId)
-        })
+        Ok(id_of(header.split(u8::is_ascii_whitespace).next().unwrap_or_default()))
     }
 
     /// Reads sequence lines up to the next header, which `self.line` then names.

@@ -6,7 +6,8 @@ mod record;
 pub mod smi;
 
 pub use alphabet::Alphabet;
-pub use record::{RecordFault, SequenceRecord};
+pub(crate) use record::id_of;
+pub use record::{MAX_ID, RecordFault, SequenceRecord};
 
 /// Bytes of a sequence digest.
 pub const DIGEST_BYTES: usize = 16;

@@ -19,6 +19,25 @@ pub struct SequenceRecord {
     pub fault: Option<RecordFault>,
 }
 
+/// Most bytes of an id. The longest of the public databases have about 200; one that is a SMILES may be longer.
+pub const MAX_ID: usize = 4096;
+
+/// The id that `word` is, and what is wrong with it.
+pub(crate) fn id_of(word: &[u8]) -> (String, Option<RecordFault>) {
+    let kept = &word[..word.len().min(MAX_ID)];
+    let id = String::from_utf8_lossy(kept).into_owned();
+    let fault = if word.is_empty() {
+        Some(RecordFault::NoId)
+    } else if word.len() > MAX_ID {
+        Some(RecordFault::LongId)
+    } else if word != id.as_bytes() || id.chars().any(char::is_control) {
+        Some(RecordFault::BadId)
+    } else {
+        None
+    };
+    (id, fault)
+}
+
 /// Why one record cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -29,6 +48,8 @@ pub enum RecordFault {
     NoId,
     /// The id is not UTF-8 or holds control characters; it is given with replacement characters.
     BadId,
+    /// The id has more than [`MAX_ID`] bytes; it is given up to there.
+    LongId,
     /// More than [`MAX_LETTERS`](super::fasta::MAX_LETTERS) letters.
     TooLong,
     /// A `>` inside a sequence line: two records have run together.
@@ -43,6 +64,7 @@ impl RecordFault {
             Self::NoSequence => "no-sequence",
             Self::NoId => "no-id",
             Self::BadId => "bad-id",
+            Self::LongId => "long-id",
             Self::TooLong => "too-long",
             Self::RunTogether => "run-together",
         }
@@ -55,7 +77,10 @@ impl RecordFault {
             Self::NoSequence => "add the sequence or remove the header",
             Self::NoId => "write an id directly after '>'",
             Self::BadId => "use printable UTF-8 in ids",
-            Self::TooLong => "cut the sequence into the transcripts or domains of interest",
+            Self::LongId => "an id has at most 4 096 bytes: write a shorter one",
+            Self::TooLong => {
+                "a record has at most 134 217 728 letters: cut it into the transcripts or domains of interest"
+            }
             Self::RunTogether => "put a line break before the inner '>'",
         }
     }
@@ -64,5 +89,23 @@ impl RecordFault {
 impl fmt::Display for RecordFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_bounded_and_the_limits_are_named() {
+        let longest = "é".repeat(MAX_ID / 2);
+        assert_eq!(id_of(longest.as_bytes()), (longest.clone(), None));
+        let (id, fault) = id_of(&[longest.as_bytes(), b"x"].concat());
+        assert_eq!((id, fault), (longest, Some(RecordFault::LongId)));
+        // Cut inside a letter.
+        assert_eq!(id_of("€".repeat(MAX_ID).as_bytes()).1, Some(RecordFault::LongId));
+        let digits = |fault: RecordFault| fault.help().chars().filter(char::is_ascii_digit).collect::<String>();
+        assert_eq!(digits(RecordFault::LongId), MAX_ID.to_string());
+        assert_eq!(digits(RecordFault::TooLong), crate::seq::fasta::MAX_LETTERS.to_string());
     }
 }

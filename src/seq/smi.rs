@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{RecordFault, SequenceRecord};
+use super::SequenceRecord;
+use super::record::id_of;
 use crate::error::{Error, Result};
 use crate::files::input::Input;
 
@@ -61,11 +62,8 @@ impl Reader {
 }
 
 fn record(line: u64, smiles: &[u8], id: Option<&[u8]>) -> SequenceRecord {
-    let word = id.unwrap_or(smiles);
-    let id = String::from_utf8_lossy(word).into_owned();
-    let sound = word == id.as_bytes() && !id.chars().any(char::is_control);
-    let fault = (!sound).then_some(RecordFault::BadId);
-    let sequence = if sound { smiles.to_vec() } else { Vec::new() };
+    let (id, fault) = id_of(id.unwrap_or(smiles));
+    let sequence = if fault.is_none() { smiles.to_vec() } else { Vec::new() };
     SequenceRecord { id, line, sequence, fault, ..SequenceRecord::default() }
 }
 
@@ -87,6 +85,7 @@ mod tests {
     use std::io::{Cursor, Write};
 
     use super::*;
+    use crate::seq::{MAX_ID, RecordFault};
 
     fn read(bytes: impl Into<Vec<u8>>) -> Result<Vec<SequenceRecord>> {
         Reader::new(Input::from_reader("x.smi", Cursor::new(bytes.into()))?).collect()
@@ -117,6 +116,11 @@ mod tests {
         let faults: Vec<_> = records.iter().map(|r| r.fault).collect();
         let bad = Some(RecordFault::BadId);
         assert_eq!(faults, [None, bad, bad, bad, None]);
+        // A molecule without an id is called by its SMILES, which may be too long for an id.
+        let long = "C".repeat(MAX_ID + 1);
+        let records = read(format!("{long}\n{long} a\n")).unwrap();
+        assert_eq!((records[0].fault, records[0].id.len()), (Some(RecordFault::LongId), MAX_ID));
+        assert_eq!((records[1].fault, records[1].sequence.len()), (None, MAX_ID + 1));
         for (bytes, reason) in [(&b">a\nACGU\n"[..], "FASTA"), (b"CC a\n\0\0\n", "0x00"), (b"CC a\rCO b\n", "0x0d")] {
             let error = read(bytes).unwrap_err();
             assert!(error.to_string().contains(reason) && error.help().contains("SMILES"), "{error}");

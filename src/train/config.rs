@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::stop::Stop;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
+use crate::files::whole;
 use crate::models::fusion::{Fusion, FusionConfig, Projection};
 use crate::ops::weight_update::AdamConfig;
+
+/// A file that sets every key has about 1 kB.
+const MOST_CONFIG: u64 = 1 << 20;
 
 /// The network, as far as the data does not fix it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,8 +135,9 @@ impl TrainConfig {
         if path == Path::new("paper") {
             return Ok(Preset::Paper.config());
         }
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
         let wrong = |reason: String| Error::format(path, reason, KEYS);
+        let text =
+            String::from_utf8(whole::read(path, MOST_CONFIG)?).map_err(|_| wrong("this is not UTF-8 text".into()))?;
         let mut overrides: toml::Table = text.parse().map_err(|e: toml::de::Error| {
             let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() as u64 + 1;
@@ -205,6 +210,14 @@ mod tests {
         let path = folder.path().join("training.toml");
         std::fs::write(&path, text).unwrap();
         TrainConfig::load(Preset::RnaProtein, Some(&path))
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_not_read() {
+        let fits = format!("epochs = 3\n#{}", " ".repeat(MOST_CONFIG as usize - 12));
+        assert_eq!(load(&fits).unwrap().epochs, 3);
+        let error = load(&format!("{fits} ")).unwrap_err().to_string();
+        assert!(error.contains("training.toml") && error.contains("1048576 bytes"), "{error}");
     }
 
     #[test]

@@ -34,12 +34,18 @@ fn normalise(vector: &mut [f32]) {
     }
 }
 
+/// Rows that are read between two releases: they may lie far apart, and the system maps 64 KiB around each.
+const SCATTERED: usize = 256;
+
 /// Unit vectors of `members`, row after row, rounded to half precision as the checkpoint holds them: cosines are the
 /// same before and after a model is saved.
 fn units(entities: &Entities, members: &[u32]) -> Vec<f32> {
     let dim = entities.dim();
     let mut values = vec![0.0; members.len() * dim];
-    for (row, &entity) in values.chunks_exact_mut(dim.max(1)).zip(members) {
+    for (i, (row, &entity)) in values.chunks_exact_mut(dim.max(1)).zip(members).enumerate() {
+        if i % SCATTERED == 0 {
+            entities.source.release();
+        }
         entities.copy_vector(entity as usize, row);
         normalise(row);
         for x in row {

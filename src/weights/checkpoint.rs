@@ -14,6 +14,7 @@ use super::tensor::Tensor;
 use super::torch_file::TorchFile;
 use crate::error::{Error, Result};
 use crate::files::mapped::map;
+use crate::files::whole;
 
 /// Files of a model folder, best first; an index names several files.
 const MODEL_FILES: [(&str, bool); 4] = [
@@ -28,6 +29,8 @@ const STATE_DICTS: [&str; 4] = ["model", "state_dict", "model_state_dict", "gnn"
 const DEEPEST_SETTING: usize = 4;
 /// No checkpoint has more settings; a pickle that nests without end has.
 const MOST_SETTINGS: usize = 10_000;
+/// An index of a model has about 100 bytes for each tensor.
+const MOST_INDEX: u64 = 64 << 20;
 
 /// The tensors of a checkpoint: mapped, nothing is read before it is asked for.
 #[derive(Debug)]
@@ -283,7 +286,7 @@ fn settings(dict: View, prefix: &str, depth: usize, into: &mut BTreeMap<String, 
 /// The files that an index names, each once.
 fn shards(index: &Path) -> Result<Vec<String>> {
     let wrong = |reason: String| Error::format(index, reason, "get the whole folder again");
-    let bytes = std::fs::read(index).map_err(Error::io("read", index))?;
+    let bytes = whole::read(index, MOST_INDEX)?;
     let index: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|e| wrong(format!("not the index of a model: {e}")))?;
     let map = index.get("weight_map").and_then(serde_json::Value::as_object);

@@ -27,7 +27,13 @@ pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Npy<'a>> {
     let wrong = |reason: String| {
         Error::format(path, reason, "write it with numpy.save(FILE, ARRAY, allow_pickle=False), numbers of one type")
     };
-    let (header, data) = split(bytes).ok_or_else(|| wrong("is not a whole .npy file".into()))?;
+    let (length, rest) = split(bytes).ok_or_else(|| wrong("is not a whole .npy file".into()))?;
+    if length > MOST_HEADER {
+        return Err(wrong(format!("its header of {length} bytes is beyond the {MOST_HEADER} that are read")));
+    }
+    let whole =
+        rest.split_at_checked(length).and_then(|(header, data)| Some((std::str::from_utf8(header).ok()?, data)));
+    let (header, data) = whole.ok_or_else(|| wrong("is not a whole .npy file".into()))?;
     let field = |name| field(header, name).ok_or_else(|| wrong(format!("its header has no {name}")));
     let (descr, order, shape) = (field("descr")?, field("fortran_order")?, field("shape")?);
     let fortran = order.starts_with("True");
@@ -59,26 +65,21 @@ pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Npy<'a>> {
     }
 }
 
-/// Header text and data.
-fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
+/// Length of the header, and the bytes from there on.
+fn split(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (version, rest) = rest.split_first_chunk::<2>()?;
-    let (length, rest) = match version[0] {
+    match version[0] {
         1 => {
             let (length, rest) = rest.split_first_chunk()?;
-            (usize::from(u16::from_le_bytes(*length)), rest)
+            Some((usize::from(u16::from_le_bytes(*length)), rest))
         }
         2 | 3 => {
             let (length, rest) = rest.split_first_chunk()?;
-            (u32::from_le_bytes(*length) as usize, rest)
+            Some((u32::from_le_bytes(*length) as usize, rest))
         }
-        _ => return None,
-    };
-    if length > MOST_HEADER {
-        return None;
+        _ => None,
     }
-    let (header, data) = rest.split_at_checked(length)?;
-    Some((std::str::from_utf8(header).ok()?, data))
 }
 
 /// What follows `'name':` in the header, which NumPy writes as a Python literal.
@@ -161,6 +162,14 @@ mod tests {
             let error = read(header, &vec![0; n]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_header_beyond_the_limit_is_not_read() {
+        let with = |length: usize| [MAGIC, &[2, 0], &(length as u32).to_le_bytes()[..], &vec![b' '; length]].concat();
+        let message = |length| parse(Path::new("x.npy"), &with(length)).unwrap_err().to_string();
+        assert!(message(MOST_HEADER + 1).contains("65537 bytes is beyond the 65536"));
+        assert!(!message(MOST_HEADER).contains("beyond"));
     }
 
     proptest::proptest! {

@@ -44,7 +44,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
         .ok_or_else(|| wrong(format!("it has {} bytes, fewer than any header", bytes.len())))?;
     let length = usize::try_from(u64::from_le_bytes(head)).unwrap_or(usize::MAX);
     if length > MOST_HEADER {
-        return Err(wrong(format!("a header of {length} bytes is beyond every model")));
+        return Err(wrong(format!("a header of {length} bytes is beyond the {MOST_HEADER} of any model")));
     }
     let header = bytes.get(LENGTH..LENGTH + length);
     let header = header.ok_or_else(|| wrong(format!("its header of {length} bytes is cut short")))?;
@@ -168,7 +168,7 @@ mod tests {
             assert!(read(&good[..end]).is_err(), "cut at {end}");
         }
         let huge = [u64::MAX.to_le_bytes().as_slice(), b"{}"].concat();
-        assert!(read(&huge).unwrap_err().to_string().contains("beyond every model"));
+        assert!(read(&huge).unwrap_err().to_string().contains("beyond the 104857600 of any model"));
         assert!(read(b"PK\x03\x04\0\0\0\0{}").is_err());
     }
 

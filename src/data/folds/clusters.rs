@@ -1,6 +1,5 @@
 //! Clusters of similar sequences from a tool such as `MMseqs2`, in place of groups of identical ones.
 
-use std::io::Read;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
@@ -8,6 +7,8 @@ use rustc_hash::FxHashMap;
 use crate::data::{Dataset, Entities};
 use crate::error::{Error, Result};
 use crate::files::input::Input;
+
+const LAYOUT: &str = "give lines of representative, TAB, member, as in the cluster TSV of MMseqs2";
 
 /// Cluster number of every entity; entities of one sequence are always in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,63 +28,85 @@ pub struct Clusters {
 /// # Errors
 /// The file cannot be read, a line has fewer than two columns, or no id is known.
 pub fn read_clusters(path: &Path, data: &Dataset) -> Result<Clusters> {
-    let mut text = String::new();
-    Input::open(path)?.read_to_string(&mut text).map_err(Error::io("read", path))?;
-    let mut links = Vec::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let mut columns = line.split('\t').map(str::trim);
+    let mut input = Input::open(path)?;
+    let [mut rna, mut partner] = [Joining::new(&data.rna), Joining::new(&data.partner)];
+    let (mut text, mut line) = (Vec::new(), 0);
+    while input.next_line(&mut text, line + 1)? {
+        line += 1;
+        let wrong = |reason: &str| Error::record(path, line, "", reason, LAYOUT);
+        let text = std::str::from_utf8(&text).map_err(|_| wrong("this is not UTF-8 text"))?;
+        if text.trim().is_empty() {
+            continue;
+        }
+        let mut columns = text.split('\t').map(str::trim);
         let (Some(representative), Some(member)) = (columns.next(), columns.next()) else {
-            return Err(Error::record(
-                path,
-                i as u64 + 1,
-                "",
-                "fewer than two columns",
-                "give lines of representative, TAB, member, as in the cluster TSV of MMseqs2",
-            ));
+            return Err(wrong("fewer than two columns"));
         };
-        links.push((representative, member));
+        rna.link(representative, member);
+        partner.link(representative, member);
     }
-    let (rna, named_rna) = joined(&data.rna, &links);
-    let (partner, named_partner) = joined(&data.partner, &links);
-    if named_rna + named_partner == 0 {
+    let unnamed = rna.unnamed() + partner.unnamed();
+    if unnamed == data.rna.len() + data.partner.len() {
         return Err(Error::format(
             path,
             "no member is an id of the pairs",
             "cluster the same FASTA files that were embedded, so that the ids agree",
         ));
     }
-    let unnamed = data.rna.len() + data.partner.len() - named_rna - named_partner;
-    Ok(Clusters { rna, partner, unnamed })
+    Ok(Clusters { rna: rna.clusters(), partner: partner.clusters(), unnamed })
 }
 
-/// Number of the joined group of each entity, and how many entities the links name as members.
-fn joined(entities: &Entities, links: &[(&str, &str)]) -> (Vec<u32>, usize) {
-    let n_groups = entities.n_groups();
-    let entity_of: FxHashMap<&str, usize> = entities.ids.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
-    let mut representative_of: FxHashMap<&str, usize> = FxHashMap::default();
-    // Nodes: the sequence groups, then the representatives in order of appearance.
-    let mut parent: Vec<usize> = (0..n_groups).collect();
-    let mut named = vec![false; entities.len()];
-    for &(representative, member) in links {
-        let Some(&entity) = entity_of.get(member) else { continue };
-        let node = *representative_of.entry(representative).or_insert_with(|| {
-            parent.push(parent.len());
-            parent.len() - 1
-        });
-        named[entity] = true;
-        let (a, b) = (root(&mut parent, node), root(&mut parent, entities.group[entity] as usize));
-        parent[a] = b;
+/// The sequence groups of one side while links join them. Memory: that of the entities, whatever else the file names.
+struct Joining<'a> {
+    entities: &'a Entities,
+    entity_of: FxHashMap<&'a str, usize>,
+    /// Node of each representative of a known member.
+    representative_of: FxHashMap<String, usize>,
+    /// Nodes: the sequence groups, then the representatives in order of appearance.
+    parent: Vec<usize>,
+    /// Whether an entity is a member of a link.
+    named: Vec<bool>,
+}
+
+impl<'a> Joining<'a> {
+    fn new(entities: &'a Entities) -> Self {
+        Self {
+            entities,
+            entity_of: entities.ids.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect(),
+            representative_of: FxHashMap::default(),
+            parent: (0..entities.n_groups()).collect(),
+            named: vec![false; entities.len()],
+        }
     }
-    let mut number: FxHashMap<usize, u32> = FxHashMap::default();
-    let numbers = entities
-        .group
-        .iter()
-        .map(|&group| {
-            let next = number.len() as u32;
-            *number.entry(root(&mut parent, group as usize)).or_insert(next)
-        })
-        .collect();
-    (numbers, named.iter().filter(|&&named| named).count())
+
+    fn link(&mut self, representative: &str, member: &str) {
+        let Some(&entity) = self.entity_of.get(member) else { return };
+        let node = self.representative_of.get(representative).copied().unwrap_or_else(|| {
+            self.parent.push(self.parent.len());
+            self.representative_of.insert(representative.to_owned(), self.parent.len() - 1);
+            self.parent.len() - 1
+        });
+        self.named[entity] = true;
+        let (a, b) = (root(&mut self.parent, node), root(&mut self.parent, self.entities.group[entity] as usize));
+        self.parent[a] = b;
+    }
+
+    /// Entities that no link names.
+    fn unnamed(&self) -> usize {
+        self.named.iter().filter(|&&named| !named).count()
+    }
+
+    /// Number of the joined group of each entity.
+    fn clusters(mut self) -> Vec<u32> {
+        let mut number: FxHashMap<usize, u32> = FxHashMap::default();
+        let groups = self.entities.group.iter();
+        groups
+            .map(|&group| {
+                let next = number.len() as u32;
+                *number.entry(root(&mut self.parent, group as usize)).or_insert(next)
+            })
+            .collect()
+    }
 }
 
 /// Root of a node; halves the path on the way.

@@ -6,10 +6,12 @@
 
 use std::path::Path;
 
+use csv::StringRecord;
 use rustc_hash::FxHashMap;
 
 use super::{ABSENT, FoldOptions, Plan, SeedFolds, Split, SplitKind, draw, without};
 use crate::data::Dataset;
+use crate::data::table::Table as TextTable;
 use crate::error::{Error, Result};
 use crate::files::input::Input;
 
@@ -75,9 +77,9 @@ impl SeedFolds {
 /// The file, its rows matched to the pairs.
 struct Table<'a> {
     path: &'a Path,
-    header: csv::StringRecord,
+    header: StringRecord,
     /// `(line, row of the data set, record)`.
-    records: Vec<(u64, usize, csv::StringRecord)>,
+    records: Vec<(u64, usize, StringRecord)>,
     /// Pairs that no record names.
     absent: usize,
     /// Records that name no pair in use.
@@ -86,17 +88,19 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn read(path: &'a Path, data: &Dataset) -> Result<Self> {
-        let file = Input::open(path)?;
-        let malformed = |error: csv::Error| Error::format(path, error.to_string(), LAYOUT);
-        let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).from_reader(file);
-        let header = reader.headers().map_err(malformed)?.clone();
+        let mut text = TextTable::new(Input::open(path)?, LAYOUT)?;
+        let header = StringRecord::from(text.first.as_slice());
         let mut table = Self { path, header, records: Vec::new(), absent: data.len(), unused: 0 };
         let (row0, rna, partner) = (table.column("row0")?, table.column("rna_id")?, table.column("partner_id")?);
         let pair_of_row0: FxHashMap<u32, usize> = data.pairs.iter().enumerate().map(|(i, p)| (p.row0, i)).collect();
         let mut seen = vec![false; data.len()];
-        for record in reader.records() {
-            let record = record.map_err(malformed)?;
-            let line = record.position().map_or(0, csv::Position::line);
+        while let Some(line) = text.next_row()? {
+            if text.row.len() != table.header.len() {
+                let reason = format!("{} fields, the header has {}", text.row.len(), table.header.len());
+                return Err(Error::record(path, line, "", reason, LAYOUT));
+            }
+            let record = StringRecord::from_byte_record(text.row.clone())
+                .map_err(|_| Error::record(path, line, "", "this is not UTF-8 text", LAYOUT))?;
             let wrong = |reason: String, help: &str| Error::record(path, line, &record[rna], reason, help);
             let row: u32 =
                 record[row0].parse().map_err(|_| wrong(format!("row0 '{}' is not a number", &record[row0]), LAYOUT))?;
@@ -128,9 +132,6 @@ impl<'a> Table<'a> {
     }
 
     fn column(&self, name: &str) -> Result<usize> {
-        if self.header.is_empty() {
-            return Err(Error::format(self.path, "the file is empty", LAYOUT));
-        }
         self.header.iter().position(|column| column == name).ok_or_else(|| {
             let found: Vec<&str> = self.header.iter().collect();
             Error::format(self.path, format!("no column '{name}' among {}", found.join(", ")), LAYOUT)

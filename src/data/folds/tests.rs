@@ -250,4 +250,7 @@ fn clusters_join_sequences() {
     assert_eq!(sizes, [16, 16, 32]);
     assert!(read_clusters(file("a\tb\n").path(), &data).is_err());
     assert!(read_clusters(file("r0\n").path(), &data).unwrap_err().to_string().contains(":1: fewer than two"));
+    let endless = format!("x\tr0\ny\t{}", "r".repeat(crate::files::input::MAX_LINE));
+    let error = read_clusters(file(&endless).path(), &data).unwrap_err().to_string();
+    assert!(error.contains(":2: the line is longer than 1048576 bytes"), "{error}");
 }

@@ -9,13 +9,10 @@ use zip::ZipArchive;
 use super::ImportOptions;
 use super::sink::Sink;
 use crate::error::{Error, Result};
-use crate::files::input::Input;
+use crate::files::input::{EXPANSION_GRACE, Input, MAX_EXPANSION};
 use crate::files::mapped::map;
 use crate::weights::elements::ArrayView;
 use crate::weights::npy::{self, Npy};
-
-/// No deflate stream gives more bytes per byte.
-const MOST_EXPANSION: u64 = 1032;
 
 pub(super) fn import_npy(source: &Path, options: &ImportOptions, sink: &mut Sink) -> Result<()> {
     let bytes = map(source)?;
@@ -111,13 +108,21 @@ fn open(source: &Path) -> Result<ZipArchive<BufReader<File>>> {
 }
 
 fn entry(source: &Path, archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Vec<u8>> {
+    let in_all = std::fs::metadata(source).map_err(Error::io("read", source))?.len();
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| damaged(source, &format!("'{name}': {e}")))?;
-    let most = entry.size().min(entry.compressed_size().saturating_mul(MOST_EXPANSION));
+    let (size, packed) = (entry.size(), entry.compressed_size().min(in_all));
+    if size > EXPANSION_GRACE.max(packed.saturating_mul(MAX_EXPANSION)) {
+        return Err(Error::format(
+            source,
+            format!("'{name}': {packed} bytes expand to {size} (limit {MAX_EXPANSION}-fold)"),
+            "if that is right, write it with numpy.savez, which does not compress",
+        ));
+    }
     let mut bytes = Vec::new();
     // The sum of the entry is compared at its end, which is one byte beyond the last.
-    let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    let read = entry.take(size.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|e| damaged(source, &format!("'{name}': {e}")))?;
-    if bytes.len() as u64 > most {
+    if bytes.len() as u64 > size {
         return Err(damaged(source, &format!("'{name}' is longer than it says")));
     }
     Ok(bytes)

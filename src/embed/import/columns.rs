@@ -9,11 +9,12 @@ use parquet::basic::{LogicalType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType, FixedLenByteArray};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::FileReader;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
 use super::sink::Sink;
 use crate::error::{Error, Result};
+use crate::files::parquet_footer;
 
 /// Records read at once.
 const BATCH: usize = 1024;
@@ -30,7 +31,7 @@ fn read(source: &Path, sink: &mut Sink) -> Result<()> {
         Error::format(source, format!("cannot be read as Parquet: {e}"), "write it again, uncompressed or with snappy")
     };
     let file = File::open(source).map_err(Error::io("read", source))?;
-    let reader = SerializedFileReader::new(file).map_err(failed)?;
+    let reader = parquet_footer::open(file).map_err(failed)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let (id, vectors) = choose(source, schema)?;
     for i in 0..reader.num_row_groups() {

@@ -10,7 +10,7 @@ use crate::embed::store::{DigestOf, Flags, Layout, NewRecord, Status, StoreOptio
 use crate::error::{Error, Result};
 use crate::files::digest::digest_file;
 use crate::progress::check_interrupt;
-use crate::seq::digest;
+use crate::seq::{RecordFault, digest, id_of};
 
 pub(super) struct Sink<'a> {
     source: &'a Path,
@@ -51,19 +51,21 @@ impl<'a> Sink<'a> {
                 "every vector of a store has the same width; look for a mix of models or a broken row",
             ));
         }
+        let (shown, fault) = id_of(id.as_bytes());
         let record = NewRecord {
-            id,
+            id: &shown,
             line,
             digest: digest(bytemuck::cast_slice(vector)),
             length: 0,
             unknown: 0,
             flags: Flags::default(),
         };
-        if id.is_empty() {
-            writer.refuse(&record, Status::NoId, "it has no id")?;
-        } else {
-            writer.push(&record, vector)?;
-        }
+        match fault {
+            Some(RecordFault::NoId) => writer.refuse(&record, Status::NoId, "it has no id")?,
+            Some(RecordFault::LongId) => writer.refuse(&record, Status::LongId, RecordFault::LongId.help())?,
+            // Ids made elsewhere may hold control characters: nothing is split at them here.
+            _ => writer.push(&record, vector)?,
+        };
         Ok(())
     }
 

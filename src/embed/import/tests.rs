@@ -128,6 +128,42 @@ fn what_cannot_be_a_vector_is_refused_or_named() {
 }
 
 #[test]
+fn lines_and_ids_beyond_their_limits_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let long = "x".repeat(crate::seq::MAX_ID);
+    fs::write(&path, format!("{long}x,1,2\n{long},3,4\nb,5,6\n")).unwrap();
+    let (_folder, store) = run(&path, &options()).unwrap();
+    let found: Vec<_> = store.records().map(|record| (record.status, record.id.len())).collect();
+    assert_eq!(found, [(Status::LongId, long.len()), (Status::Ok, long.len()), (Status::Ok, 1)]);
+    // A line without an end is not held.
+    fs::write(&path, format!("a,1,2\nb,{}\n", "1".repeat(crate::files::input::MAX_LINE))).unwrap();
+    let found = message(&path, &options());
+    assert!(found.contains(":2: the line is longer than 1048576 bytes"), "{found}");
+}
+
+#[test]
+fn an_archive_that_expands_beyond_measure_is_refused() {
+    use std::io::Write;
+    use zip::write::SimpleFileOptions;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.npz");
+    let zeros = vec![0; 1 << 20];
+    let pack = |mib: usize| {
+        let mut archive = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+        archive.start_file("vectors.npy", SimpleFileOptions::default()).unwrap();
+        (0..mib).for_each(|_| archive.write_all(&zeros).unwrap());
+        archive.finish().unwrap();
+        message(&path, &ImportOptions { ids: Some(fixture("ids.txt")), ..options() })
+    };
+    let found = pack(96);
+    assert!(found.contains("expand to 100663296 (limit 256-fold)") && found.contains("numpy.savez"), "{found}");
+    // Less than 64 MiB are taken whatever the ratio, and read: zeros are no array.
+    assert!(pack(32).contains("not a whole .npy"));
+}
+
+#[test]
 fn ids_and_vectors_must_fit() {
     let folder = tempfile::tempdir().unwrap();
     let ids = folder.path().join("ids");

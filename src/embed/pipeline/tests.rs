@@ -140,8 +140,8 @@ fn what_the_encoder_has_not_is_refused() {
 
 #[test]
 fn every_fault_of_a_record_is_a_status() {
-    use RecordFault::{BadId, NoId, NoSequence, RunTogether, TooLong};
-    for fault in [BadId, NoId, NoSequence, RunTogether, TooLong] {
+    use RecordFault::{BadId, LongId, NoId, NoSequence, RunTogether, TooLong};
+    for fault in [BadId, LongId, NoId, NoSequence, RunTogether, TooLong] {
         assert!(Status::from_name(fault.name()).is_some(), "{fault}");
     }
 }

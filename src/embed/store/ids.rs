@@ -9,13 +9,14 @@ use parquet::basic::Encoding;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, RowGroupReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use super::record::{Flags, NewRecord, Status, from_hex, to_hex};
 use crate::error::{Error, Result};
 use crate::files::parquet_column::write_column;
+use crate::files::parquet_footer;
 use crate::progress::check_interrupt;
 use crate::seq::DIGEST_BYTES;
 
@@ -29,14 +30,17 @@ const SCHEMA: &str = "message records {
     required binary status (UTF8);
 }";
 
-/// Records per row group: what the writer holds in memory.
+/// Most records of a row group, and the bytes of their ids at which it ends: what the writer and a reader hold in memory.
 const GROUP: usize = 1 << 16;
+const GROUP_IDS: usize = 16 << 20;
 
 /// Writes the table, a row group at a time.
 pub(super) struct IdsWriter {
     path: PathBuf,
     file: SerializedFileWriter<BufWriter<File>>,
     group: Columns,
+    /// Bytes of the ids in `group`.
+    ids: usize,
     rows: usize,
 }
 
@@ -65,7 +69,7 @@ impl IdsWriter {
             .build();
         let schema = parse_message_type(SCHEMA).map_err(failed)?;
         let file = SerializedFileWriter::new(BufWriter::new(file), Arc::new(schema), Arc::new(properties));
-        Ok(Self { file: file.map_err(failed)?, path, group: Columns::default(), rows: 0 })
+        Ok(Self { file: file.map_err(failed)?, path, group: Columns::default(), ids: 0, rows: 0 })
     }
 
     pub fn push(&mut self, record: &NewRecord, row: Option<u32>, status: Status) -> Result<()> {
@@ -79,8 +83,9 @@ impl IdsWriter {
         group.unknown.push(record.unknown as i32);
         group.flags.push(record.flags.names().into_bytes().into());
         group.status.push(status.name().into());
+        self.ids += record.id.len();
         self.rows += 1;
-        if group.id.len() == GROUP { self.write_group() } else { Ok(()) }
+        if group.id.len() == GROUP || self.ids >= GROUP_IDS { self.write_group() } else { Ok(()) }
     }
 
     /// Writes the rest; returns the number of records.
@@ -94,6 +99,7 @@ impl IdsWriter {
 
     fn write_group(&mut self) -> Result<()> {
         let group = std::mem::take(&mut self.group);
+        self.ids = 0;
         write_columns(&mut self.file, &group).map_err(|e| failure("write", &self.path, e))
     }
 }
@@ -136,7 +142,7 @@ pub(super) fn read_groups(
     mut each: impl FnMut(&IdGroup) -> Result<()>,
 ) -> Result<()> {
     let file = File::open(path).map_err(Error::io("read", path))?;
-    let reader = SerializedFileReader::new(file).map_err(|e| failure("read", path, e))?;
+    let reader = parquet_footer::open(file).map_err(|e| failure("read", path, e))?;
     let mut found = 0;
     for i in 0..reader.num_row_groups() {
         check_interrupt()?;
@@ -161,6 +167,9 @@ impl IdGroup {
 
     fn read(&mut self, group: &dyn RowGroupReader, vectors: usize) -> Result<(), ParquetError> {
         let n = usize::try_from(group.metadata().num_rows())?;
+        if n > GROUP {
+            return Err(ParquetError::General(format!("it has a row group of {n} records, more than {GROUP}")));
+        }
         let invalid = |what: &str| ParquetError::General(format!("a record has an unknown {what}"));
         for id in read_column::<ByteArrayType>(group, 0, n)?.0 {
             self.ids.push_str(id.as_utf8()?);
@@ -224,4 +233,57 @@ pub(crate) fn system_error(error: ParquetError) -> Result<std::io::Error, Parque
 
 fn damaged(path: &Path, reason: &str) -> Error {
     Error::format(path, format!("damaged table of records: {reason}"), "run 'biollmnet verify' on the store")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(path: &Path, rows: usize) -> Result<Vec<usize>> {
+        let mut sizes = Vec::new();
+        read_groups(path, rows, 1, |group| {
+            sizes.push(group.ends.len());
+            Ok(())
+        })?;
+        Ok(sizes)
+    }
+
+    #[test]
+    fn long_ids_end_a_group_early() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids.parquet");
+        let mut writer = IdsWriter::create(path.clone()).unwrap();
+        let id = "x".repeat(crate::seq::MAX_ID);
+        let digest = [0; DIGEST_BYTES];
+        let record = NewRecord { id: &id, line: 1, digest, length: 4, unknown: 0, flags: Flags::default() };
+        let whole = GROUP_IDS / id.len();
+        (0..=2 * whole).for_each(|_| writer.push(&record, Some(0), Status::Ok).unwrap());
+        assert_eq!(writer.finish().unwrap(), 2 * whole + 1);
+        assert_eq!(groups(&path, 2 * whole + 1).unwrap(), [whole, whole, 1]);
+    }
+
+    #[test]
+    fn a_group_beyond_the_limit_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids.parquet");
+        for n in [GROUP, GROUP + 1] {
+            let mut writer = IdsWriter::create(path.clone()).unwrap();
+            let group = Columns {
+                id: vec!["x".into(); n],
+                has_row: vec![0; n],
+                digest: vec![to_hex(&[0; DIGEST_BYTES]).into_bytes().into(); n],
+                length: vec![0; n],
+                unknown: vec![0; n],
+                flags: vec!["".into(); n],
+                status: vec![Status::NoSequence.name().into(); n],
+                ..Columns::default()
+            };
+            write_columns(&mut writer.file, &group).unwrap();
+            writer.finish().unwrap();
+            let read = groups(&path, n);
+            assert_eq!(read.is_ok(), n == GROUP);
+            let refused = |e: Error| e.to_string().contains("a row group of 65537 records, more than 65536");
+            assert!(read.is_ok() || read.is_err_and(refused));
+        }
+    }
 }

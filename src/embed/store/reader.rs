@@ -254,6 +254,9 @@ impl VectorSource for Store {
         let (part, row) = self.locate(row);
         part.copy_row(row, out);
     }
+    fn release(&self) {
+        self.release_vectors();
+    }
 }
 
 impl<P> std::fmt::Debug for Store<P> {

@@ -24,6 +24,8 @@ pub enum Status {
     NoId,
     /// Its id is not printable text.
     BadId,
+    /// Its id is too long.
+    LongId,
     /// Two records have run together.
     RunTogether,
     /// Its work space is beyond the memory allowed.
@@ -34,7 +36,7 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::DuplicateId,
         Self::ConflictingId,
@@ -44,6 +46,7 @@ impl Status {
         Self::NoSequence,
         Self::NoId,
         Self::BadId,
+        Self::LongId,
         Self::RunTogether,
         Self::TooLarge,
         Self::InvalidSmiles,
@@ -62,6 +65,7 @@ impl Status {
             Self::NoSequence => "no-sequence",
             Self::NoId => "no-id",
             Self::BadId => "bad-id",
+            Self::LongId => "long-id",
             Self::RunTogether => "run-together",
             Self::TooLarge => "too-large",
             Self::InvalidSmiles => "invalid-smiles",

@@ -9,9 +9,12 @@ use super::hugging_face::ForeignConfig;
 use super::open::TokenizerFiles;
 use super::{CONFIG, KIND, WEIGHTS, names, state_dict};
 use crate::error::{Error, Result};
-use crate::files::Manifest;
+use crate::files::{Manifest, whole};
 use crate::weights::naming::Naming;
 use crate::weights::{Checkpoint, Scope};
+
+/// Configurations of published models have about 1 kB, with a table of letters some 100 kB.
+const MOST_CONFIG: u64 = 16 << 20;
 
 /// What kind of network a source is said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +94,7 @@ fn model_folder(path: &Path) -> Option<PathBuf> {
 
 fn in_folder(folder: &Path, hints: Hints) -> Result<Source> {
     let path = folder.join(CONFIG);
-    let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+    let bytes = whole::read(&path, MOST_CONFIG)?;
     let values: Value = serde_json::from_slice(&bytes)
         .map_err(|e| Error::format(&path, format!("not valid JSON: {e}"), "get the whole folder again"))?;
     if values.get("schema").is_some() && values.get("network").is_some() {

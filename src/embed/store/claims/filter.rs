@@ -54,7 +54,7 @@ mod tests {
         (0..n).for_each(|i| filter.add(key(i)));
         assert!((0..n).all(|i| filter.may_hold(key(i))));
         let strangers = (n..n + 100_000).filter(|&i| filter.may_hold(key(i))).count();
-        // 4 of 30 bits set in a block on average: (30/512)^4 would be one in 85 000, more where blocks are crowded.
+        // 15 bits are set in a block on average, and (15/512)^4 is one in 1.4 million; more where blocks are crowded.
         assert!(strangers < 20, "{strangers}");
     }
 }

@@ -149,7 +149,9 @@ mod tests {
 
     fn run(folder: &Path, entries: &[Entry]) -> Run {
         let mut writer = RunWriter::new(folder).unwrap();
-        entries.iter().for_each(|entry| writer.push(entry).unwrap());
+        for entry in entries {
+            writer.push(entry).unwrap();
+        }
         writer.finish().unwrap()
     }
 
@@ -157,7 +159,7 @@ mod tests {
     fn entries(n: u32, of: u32) -> Vec<Entry> {
         let key = |i: u32| {
             let mut key: [u8; 16] = *blake3::hash(&i.to_le_bytes()).as_bytes().first_chunk().unwrap();
-            if i % 3 == 0 {
+            if i.is_multiple_of(3) {
                 key[..8].fill((i % 2) as u8 * 255);
             }
             key

@@ -180,8 +180,7 @@ impl ByteFilter {
                 let units = 2.0 * (f64::from(least[target]) - offset - rounding) / f64::from(filter.grid.step);
                 // False of NaN. What is far above every sum of numbers may stand lower, never what is far below.
                 let bounded = bound != UNBOUNDED && units > -1e9;
-                let threshold = units.min(1e9).floor() as i64 - 2 - bound;
-                filter.thresholds[target] = if bounded { threshold } else { i64::MIN };
+                filter.thresholds[target] = if bounded { units.min(1e9).floor() as i64 - 2 - bound } else { i64::MIN };
             }
         }
         Some(filter)
