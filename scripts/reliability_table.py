@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The table of the fault matrix, from the lines that its rows wrote: reliability_table.py RESULTS PAGE.
 
-A line has, separated by tabs: row, fault, trials, failures, seconds, note. The last line of a row counts. The table takes
+A line has, separated by tabs: row, fault, trials, failures, seconds, note. The last line of a fault of a row counts. The table takes
 its place between two marks of the page; with FAULT_TRIALS set, which is no whole run, it is only printed.
 """
 
@@ -17,8 +17,8 @@ END = "<!-- the table ends -->"
 def rows(results: pathlib.Path) -> list[list[str]]:
     found = []
     for path in sorted(results.glob("row-*.tsv")):
-        line = path.read_text(encoding="utf-8").strip().splitlines()[-1]
-        found.append((line.split("\t") + [""] * 6)[:6])
+        lines = [(line.split("\t") + [""] * 6)[:6] for line in path.read_text(encoding="utf-8").strip().splitlines()]
+        found.extend({line[1]: line for line in lines}.values())
     return found
 
 

@@ -246,6 +246,25 @@ fn unsafe_faults(source: &str, name: &str, allowed: &[&str]) -> Vec<String> {
     faults
 }
 
+/// Files that the table of `page` (a line `| `FILE` | what | why | tested by |` each) lacks or has too many, and cells left empty.
+fn page_faults(page: &str, files: &[&str]) -> Vec<String> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let rows: Vec<(&str, &str)> = rows.collect();
+    let mut faults: Vec<String> = Vec::new();
+    for (name, rest) in &rows {
+        let cells: Vec<&str> = rest.trim().trim_end_matches('|').split('|').map(str::trim).collect();
+        if cells.len() != 3 || cells.contains(&"") {
+            faults.push(format!("{name}: says not what it does, why it is sound and what tests it"));
+        }
+        if !files.contains(name) {
+            faults.push(format!("{name}: in docs/SAFETY.md, not in UNSAFE_FILES"));
+        }
+    }
+    let missing = files.iter().filter(|file| !rows.iter().any(|(name, _)| name == *file));
+    faults.extend(missing.map(|file| format!("{file}: in UNSAFE_FILES, not in docs/SAFETY.md")));
+    faults
+}
+
 /// Marks of unfinished work, hosts of package registries and absolute folders of one machine.
 fn text_faults(text: &str, name: &str) -> Vec<String> {
     let mut faults = Vec::new();
@@ -363,6 +382,12 @@ fn unsafe_stays_where_it_is_meant_to_be() {
 }
 
 #[test]
+fn the_page_on_unsafe_code_names_its_files() {
+    let page = fs::read_to_string(root().join("docs/SAFETY.md")).unwrap();
+    assert_clean(page_faults(&page, &UNSAFE_FILES));
+}
+
+#[test]
 fn nothing_is_unfinished_and_nothing_names_a_machine() {
     let kinds = [&CODE[..], &["sh", "md", "toml", "html", "css", "tsv", ""]].concat();
     let folders = ["src", "tests", "benches", "kernels", "scripts", "docs", ".ci"];
@@ -423,6 +448,11 @@ fn house_rules_can_be_broken() {
     assert_eq!(unsafe_faults(reasoned, "src/b.rs", &allowed).len(), 1);
     assert_eq!(unsafe_faults("// SAFETY: other\nf();\nunsafe { f() }", "src/a.rs", &allowed).len(), 1);
     assert_eq!(unsafe_faults("// unsafe\nlet unsafe_code = \"unsafe\";", "src/b.rs", &allowed).len(), 0);
+
+    let page = "| file | a | b | c |\n| `src/a.rs` | calls | as checked | a test |";
+    assert_eq!(page_faults(page, &allowed).len(), 0);
+    assert_eq!(page_faults(page, &["src/b.rs"]).len(), 2);
+    assert_eq!(page_faults("| `src/a.rs` | calls | | a test |", &allowed).len(), 1);
 
     for needle in UNFINISHED.iter().chain(&HOSTS) {
         assert_eq!(text_faults(&format!("x {needle}"), "a").len(), 1, "{needle}");
