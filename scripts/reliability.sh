@@ -31,7 +31,9 @@ beside() {
 # It writes its own lines, one a format.
 scripts/fuzz.sh ${FAULT_TRIALS:+--runs "$FAULT_TRIALS"} || failed=1
 beside 12 "memory of 10 M records beside 1 M" 1 scripts/flat_memory.sh
-beside 13 "nodes lost under Slurm" 50 scripts/slurm-test.sh --trials 50
+# Row 13 writes its own line, of the trials that it really made; where there can be no Slurm it makes none.
+scripts/slurm-test.sh --trials 50 || failed=1
+[ -e "$results/row-13.tsv" ] || echo "row 13: nodes lost under Slurm were not tried" >&2
 
 python3 scripts/reliability_table.py "$results" docs/RELIABILITY.md
 exit "$failed"

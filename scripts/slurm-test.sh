@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Job arrays on a real Slurm: a private slurmctld, slurmd and munged on this machine embed a FASTA file in four shards on two
 # (pretended) GPUs and merge them, while workers and the node are killed. The result must be that of one process. A task that is
-# warned of its time limit goes on, alone; an array that is cancelled stays so.
+# warned of its time limit goes on, alone; no two tasks hold one GPU; an array that is cancelled stays so.
 #
 #   scripts/slurm-test.sh [--trials N] [--kills N] [--data FASTA] [PROGRAM]
 #
@@ -10,6 +10,7 @@
 # ends with 0. Nothing of a Slurm that runs here is touched: ports, keys, sockets and folders are its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+row=$PWD/target/faults/row-13.tsv
 
 trials=1 kills=1 data='' program=target/release/biollmnet
 while [ $# -gt 0 ]; do
@@ -32,6 +33,15 @@ if ! have slurmctld slurmd sbatch munged; then
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null ||
     skip "slurm-wlm and munge cannot be installed"
 fi
+
+began=$SECONDS done=0 failures=0 shots=0 other=0
+# The line of the fault matrix, of what was really tried: an end before its time is a failure.
+write_row() { # exit code
+  if [ "$1" != 0 ] && [ "$failures" = 0 ]; then other=1; fi
+  mkdir -p "${row%/*}"
+  printf '13\tworker or node lost on Slurm\t%d\t%d\t%d\t%s\n' "$done" $((failures + other)) $((SECONDS - began)) \
+    "$shots kills" >"$row"
+}
 
 place=$(mktemp -d /tmp/slurm-test.XXXXXX)
 chmod 755 "$place"
@@ -59,6 +69,7 @@ finish() {
   if [ "$code" != 0 ]; then
     tail -n 15 "$place"/*.log "$place"/out/* >&2 2>/dev/null || true
   fi
+  write_row "$code"
   rm -rf "$place"
   exit "$code"
 }
@@ -201,11 +212,9 @@ kill_node() {
   echo -n ' node'
 }
 
-failures=0 began=$SECONDS shots=0
 for ((trial = 1; trial <= trials; trial++)); do
   out=trial-$trial started=$SECONDS finished=''
   echo -n "trial $trial:"
-  : >gpus
   submit "$out" >submitted.json
   for ((kill = 0; kill < kills; kill++)); do
     until_true 60 "no worker was seen" is_at_work "$out"
@@ -233,11 +242,7 @@ for ((trial = 1; trial <= trials; trial++)); do
   for inode in $finished; do
     find "$out/vec" -inum "$inode" | grep -q . || same='A FINISHED SHARD WAS DONE AGAIN'
   done
-  if [ "$kills" = 0 ]; then
-    # No GPU is held twice at any moment, and both are used.
-    sort -n gpus | awk '$2 == "begin" { if (++held[$3] > 1 || $3 == "none") bad = 1; used[$3] = 1 } $2 == "end" { held[$3]-- }
-      END { exit bad || length(used) != 2 }' || { same='A GPU WAS SHARED'; cat gpus; }
-  fi
+  done=$((done + 1))
   [ "$same" = yes ] || failures=$((failures + 1))
   [ "$same" = yes ] && same='same bytes'
   echo "; $same, $((SECONDS - started)) s"
@@ -249,6 +254,8 @@ done
 array_of() { sed -n 's/.*"array": *"\([0-9]*\)".*/\1/p' submitted.json; }
 restarts() { scontrol show job "$1" | grep -o 'Restarts=[0-9]*' | sort | uniq -c | xargs; }
 
+# Nothing is killed here, so that every task writes down when it gives back its GPU.
+: >gpus
 submit warned >submitted.json
 array=$(array_of)
 # The last task, whose number is that of the whole array.
@@ -257,7 +264,10 @@ scancel --batch --signal=TERM "${array}_3"
 until_true 180 "the jobs did not end" is_over
 [ "$(restarts "$array")" = '3 Restarts=0 1 Restarts=1' ] || fail "a warned task: $(restarts "$array")"
 [ "$(seen warned)" = "$whole" ] || fail "a warned task: other bytes"
-echo "a warned task was queued again, alone; same bytes"
+# No GPU is held twice at any moment, both are used, and each of the five tasks had one.
+sort -n gpus | awk '$2 == "begin" { n++; if (++held[$3] > 1 || $3 == "none") bad = 1; used[$3] = 1 } $2 == "end" { held[$3]-- }
+  END { exit bad || n != 5 || length(used) != 2 }' || fail "a GPU was shared, or not used: $(sort -n gpus | xargs)"
+echo "a warned task was queued again, alone; two tasks at a time, each on a GPU of its own; same bytes"
 
 submit cancelled >submitted.json
 array=$(array_of)
@@ -268,9 +278,5 @@ until_true 60 "a cancelled array did not end" is_over
 [ ! -e cancelled/manifest.json ] || fail "a cancelled array was merged"
 echo "a cancelled array stayed so"
 
-cd - >/dev/null
-mkdir -p target/faults
-printf '13\tworker or node lost on Slurm\t%d\t%d\t%d\t%s\n' "$trials" "$failures" $((SECONDS - began)) "$shots kills" \
-  >target/faults/row-13.tsv
 [ "$failures" = 0 ] || fail "$failures of $trials trials"
 echo "$trials trials, $shots kills, every store that of one process"

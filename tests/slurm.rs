@@ -182,7 +182,10 @@ fn what_cannot_be_an_array_is_refused() {
         ("2", with(&["--shard", "0/2"]), "names a shard"),
         ("2", with(&["--no-such-flag"]), "cannot run"),
         ("2", vec!["embed", "-", "--encoder", "kmer", "--out", "store"], "no pipe"),
-        ("2", vec!["verify", "rna"], "has no shards"),
+        ("2", vec!["verify", "rna"], "'verify' has no shards"),
+        // Every task would do the whole of it.
+        ("2", vec!["export", "rna", "--format", "npy", "--out", "store"], "'export' has no shards"),
+        ("2", vec!["embed", "rna.fa", "--encoder", "kmer"], "--out"),
         ("2", with(&["--temporary", "a\nb"]), "cannot run"),
     ] {
         let ran = bench.run(&[&["slurm", "--shards", shards, "--"], &command[..]].concat());
@@ -206,5 +209,10 @@ fn what_cannot_be_an_array_is_refused() {
     // A refusal of Slurm is passed on.
     cluster.stand_in("sbatch", "echo 'sbatch: error: invalid partition' >&2; exit 1");
     bench.refused(&cluster.submit(&["--shards", "2"], "store"), 3, &["invalid partition"], "store");
+    // When it refuses only the merge, the array does not run alone.
+    cluster.stand_in("sbatch", "case $* in *afterok*) echo 'error: limit of jobs' >&2; exit 1 ;; esac\necho 41");
+    cluster.stand_in("scancel", "echo \"$@\" >cancelled");
+    bench.refused(&cluster.submit(&["--shards", "2"], "store"), 3, &["limit of jobs", "41 was cancelled"], "store");
+    assert_eq!(bench.read("cancelled"), "41\n");
     assert!(!files(&bench.path("")).iter().any(|path| path.to_str().unwrap().contains("shards")));
 }

@@ -46,7 +46,7 @@ pub struct SlurmArgs {
     /// Submit the jobs; without it the script that does so is printed.
     #[arg(long)]
     submit: bool,
-    /// The command, without --shard: embed or screen with its arguments.
+    /// The command with its arguments, one that takes --shard, without --shard.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -91,22 +91,29 @@ struct Parsed {
     names_device: bool,
 }
 
+/// The commands that take `--shard`: any other would do the whole job in every task.
+fn sharded_commands() -> Vec<String> {
+    let takes_shard = |command: &&clap::Command| command.get_arguments().any(|argument| argument.get_id() == "shard");
+    command_tree().get_subcommands().filter(takes_shard).map(|command| command.get_name().to_owned()).collect()
+}
+
 /// Reads the command as the program itself will.
 fn parse(command: &[String]) -> Result<Parsed> {
     let words = ["biollmnet".to_owned()].into_iter().chain(command.iter().cloned());
     let matches = command_tree().try_get_matches_from(words).map_err(|error| {
+        // What is wrong stands before the first empty line; the names of what is missing have lines of their own.
         let text = error.to_string();
-        let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let text: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let text = text.join(" ").trim_start_matches("error: ").to_owned();
         Error::usage(format!("the command behind -- cannot run: {text}"), "write it as it would be run here")
     })?;
+    let sharded = sharded_commands();
+    let usual = || format!("name {} behind --, with its arguments", sharded.join(" or "));
     let Some((name, flags)) = matches.subcommand() else {
-        return Err(Error::usage("no command is named", "name embed or screen behind --, with its arguments"));
+        return Err(Error::usage("no command is named", usual()));
     };
-    if !["embed", "screen"].contains(&name) {
-        return Err(Error::usage(
-            format!("'{name}' has no shards"),
-            "name embed or screen behind --, with its arguments",
-        ));
+    if !sharded.iter().any(|command| command == name) {
+        return Err(Error::usage(format!("'{name}' has no shards"), usual()));
     }
     if flags.get_one::<Shard>("shard").is_some() {
         return Err(Error::usage("the command names a shard", "leave --shard out: each task takes its own"));

@@ -88,7 +88,12 @@ impl JobArray {
             "merge=$(sbatch --parsable --dependency=\"afterok:$array\" --kill-on-invalid-dep=no <<'END_OF_MERGE'"
         );
         script += &self.job(&format!("{}-merge", self.name), &[], &merge);
-        let _ = writeln!(script, "END_OF_MERGE\n)\nmerge=${{merge%%;*}}\necho \"array $array, merge $merge\"");
+        // An array without its merge would leave shards, and be submitted a second time by whoever tries again.
+        let _ = writeln!(
+            script,
+            "END_OF_MERGE\n) || {{ scancel \"$array\"; echo \"array $array was cancelled: its merge was refused\" >&2; exit 1; }}"
+        );
+        let _ = writeln!(script, "merge=${{merge%%;*}}\necho \"array $array, merge $merge\"");
         Ok(script)
     }
 
