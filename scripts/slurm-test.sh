@@ -34,12 +34,13 @@ if ! have slurmctld slurmd sbatch munged; then
     skip "slurm-wlm and munge cannot be installed"
 fi
 
-began=$SECONDS done=0 failures=0 shots=0 other=0
+began=$SECONDS tried=0 failures=0 shots=0
 # The line of the fault matrix, of what was really tried: an end before its time is a failure.
 write_row() { # exit code
-  if [ "$1" != 0 ] && [ "$failures" = 0 ]; then other=1; fi
+  local failed=$failures
+  if [ "$1" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
   mkdir -p "${row%/*}"
-  printf '13\tworker or node lost on Slurm\t%d\t%d\t%d\t%s\n' "$done" $((failures + other)) $((SECONDS - began)) \
+  printf '13\tworker or node lost on Slurm\t%d\t%d\t%d\t%s\n' "$tried" "$failed" $((SECONDS - began)) \
     "$shots kills" >"$row"
 }
 
@@ -242,7 +243,7 @@ for ((trial = 1; trial <= trials; trial++)); do
   for inode in $finished; do
     find "$out/vec" -inum "$inode" | grep -q . || same='A FINISHED SHARD WAS DONE AGAIN'
   done
-  done=$((done + 1))
+  tried=$((tried + 1))
   [ "$same" = yes ] || failures=$((failures + 1))
   [ "$same" = yes ] && same='same bytes'
   echo "; $same, $((SECONDS - started)) s"
