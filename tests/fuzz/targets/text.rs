@@ -90,9 +90,9 @@ pub const GZIP: Target = Target {
     },
     seeds: || {
         let fa = b">a\nACGU\n>b\nGGCC\n".repeat(20);
-        let mut members = compressed(fa.clone());
-        members.extend(compressed(fa.clone()));
-        vec![compressed(fa.clone()), members, compressed(vec![0; 1 << 20]), compressed(Vec::new()), fa]
+        let mut members = compressed(&fa);
+        members.extend(compressed(&fa));
+        vec![compressed(&fa), members, compressed(&vec![0; 1 << 20]), compressed(&[]), fa]
     },
     words: &[
         b"\x1f\x8b\x08\0",
@@ -104,12 +104,12 @@ pub const GZIP: Target = Target {
         b"\x01\0\0\xff\xff",
     ],
     // The text behind a sound header and checksum.
-    mend: Some(|bytes| if bytes.starts_with(b"\x1f\x8b") { bytes } else { compressed(bytes) }),
+    mend: Some(|bytes| if bytes.starts_with(b"\x1f\x8b") { bytes } else { compressed(&bytes) }),
 };
 
-pub fn compressed(bytes: Vec<u8>) -> Vec<u8> {
+pub fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut gz = GzEncoder::new(Vec::new(), Compression::default());
-    gz.write_all(&bytes).unwrap();
+    gz.write_all(bytes).unwrap();
     gz.finish().unwrap()
 }
 

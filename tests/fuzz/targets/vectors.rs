@@ -92,7 +92,7 @@ fn parquet_file() -> Vec<u8> {
     let schema = parquet::schema::parser::parse_message_type(
         "message vectors { required binary id (UTF8); required float x; required float y; }",
     );
-    let mut file = SerializedFileWriter::new(Vec::new(), schema.unwrap().into(), Default::default()).unwrap();
+    let mut file = SerializedFileWriter::new(Vec::new(), schema.unwrap().into(), std::sync::Arc::default()).unwrap();
     let mut group = file.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
     column.typed::<ByteArrayType>().write_batch(&["a", "b", "c"].map(ByteArray::from), None, None).unwrap();
