@@ -252,5 +252,17 @@ mod tests {
             let _ = Manifest::parse(Path::new("x"), &bytes);
             let _ = Manifest::parse(Path::new("x"), &signed);
         }
+
+        #[test]
+        fn what_is_written_comes_back(
+            names in proptest::collection::vec("[a-z\"\\\\ é]{1,8}(/[a-z]{1,4})?", 0..4), bytes: u64, text: String, number: i64, kind: String,
+        ) {
+            let entry = |path| FileEntry { path, bytes, blake3: "0".repeat(64) };
+            let detail = json!({"text": text, "list": [number, null, {"deep": [text]}]});
+            let manifest = Manifest::new(&kind, names.into_iter().map(entry).collect(), detail);
+            let folder = tempfile::tempdir().unwrap();
+            manifest.write(folder.path()).unwrap();
+            assert_eq!(Manifest::read(folder.path()).unwrap(), manifest);
+        }
     }
 }

@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod column;
 pub mod digest;
 pub(crate) mod folder_lock;
+pub(crate) mod foreign;
 pub mod input;
 pub mod manifest;
 pub mod mapped;

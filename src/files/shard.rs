@@ -179,4 +179,19 @@ mod tests {
             assert!(odd.unwrap_err().help().contains("--shard"));
         }
     }
+    proptest::proptest! {
+        #[test]
+        fn every_name_leads_back_and_no_text_makes_it_panic(
+            index in 0usize..100_000, more in 1usize..100_000, text in "[0-9]{0,25}(-of-|/)?[0-9]{0,25}",
+        ) {
+            if let Ok(shard) = Shard::new(index, index + more) {
+                assert_eq!(Shard::from_name(&shard.name()), Some(shard));
+                assert_eq!(shard.to_string().parse(), Ok(shard));
+            }
+            if let Some(shard) = Shard::from_name(&text) {
+                assert_eq!(shard.name(), text);
+            }
+            let _ = text.parse::<Shard>();
+        }
+    }
 }

@@ -126,4 +126,21 @@ mod tests {
             assert!(error.to_string().contains(reason) && error.help().contains("SMILES"), "{error}");
         }
     }
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            for record in read(bytes).into_iter().flatten() {
+                assert!(record.fault.is_none() || record.sequence.is_empty());
+            }
+        }
+
+        #[test]
+        fn written_molecules_come_back(molecules in proptest::collection::vec(("[CNOc1()=]{1,20}", "[!-~é]{1,12}"), 0..8)) {
+            let text: String = molecules.iter().map(|(smiles, id)| format!("{smiles}\t{id}\n")).collect();
+            let records = read(text).unwrap();
+            let found: Vec<_> = words(&records).into_iter().map(|(_, smiles, id)| (smiles, id)).collect();
+            let expected: Vec<_> = molecules.iter().map(|(smiles, id)| (smiles.as_str(), id.as_str())).collect();
+            assert_eq!(found, expected);
+        }
+    }
 }

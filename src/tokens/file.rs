@@ -7,6 +7,7 @@ use tokenizers::Tokenizer;
 
 use super::Vocabulary;
 use crate::error::{Error, Result};
+use crate::files::foreign::quietly;
 use crate::seq::Alphabet;
 
 /// Files that are looked for, the first one found is read.
@@ -33,9 +34,10 @@ pub fn read(path: &Path, alphabet: Alphabet) -> Result<Vocabulary> {
     }
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let vocabulary = if path.extension().is_some_and(|suffix| suffix == "json") {
-        let tokenizer: Tokenizer = text.parse().map_err(|e: tokenizers::Error| {
-            Error::format(path, format!("it cannot be read as a tokenizer: {e}"), HELP)
-        })?;
+        let unreadable =
+            |e: tokenizers::Error| Error::format(path, format!("it cannot be read as a tokenizer: {e}"), HELP);
+        let parsed = quietly(|| text.parse::<Tokenizer>()).unwrap_or_else(|| Err("it is damaged".into()));
+        let tokenizer = parsed.map_err(unreadable)?;
         let tokens = tokenizer.get_vocab(true);
         Vocabulary::new(alphabet, tokens.iter().map(|(token, id)| (token.as_str(), *id)))
     } else {

@@ -4,9 +4,9 @@
 use cudarc::cublas::{result, sys};
 use half::f16;
 
-use super::probe::quietly;
 use super::{Cuda, CudaView, CudaViewMut};
 use crate::error::{Error, Result};
+use crate::files::foreign::quietly;
 
 /// The library, opened for a device.
 pub struct Cublas {

@@ -1,7 +1,6 @@
 //! Looking for devices without disturbing a machine that has none.
 
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute};
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use super::{fault, images};
 use crate::error::{Error, Result};
+use crate::files::foreign::quietly;
 
 /// What is known of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,13 +145,4 @@ fn describe(ordinal: usize, context: &CudaContext) -> Result<DeviceInfo, DriverE
         memory: context.total_mem()?,
         driver,
     })
-}
-
-/// `work` without the message of a panic; `None` when it panicked.
-pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    panic::set_hook(hook);
-    done.ok()
 }

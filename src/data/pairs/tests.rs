@@ -225,4 +225,26 @@ proptest! {
             }
         }
     }
+
+    /// What a CSV writer writes is read: ids, labels and other columns, whatever is in them.
+    #[test]
+    fn written_rows_come_back(
+        rows in proptest::collection::vec(("[a-zA-Z0-9,;\"'|é-]{1,8}", "[a-z,\"]{1,4}", any::<bool>(), "[x,\" ;]{0,6}"), 1..20),
+        tabs in any::<bool>(),
+    ) {
+        let mut writer = csv::WriterBuilder::new().delimiter(if tabs { b'\t' } else { b',' }).from_writer(Vec::new());
+        writer.write_record(["rna", "partner", "label", "note"]).unwrap();
+        for (rna, partner, label, note) in &rows {
+            writer.write_record([rna.as_str(), partner, if *label { "1" } else { "0" }, note]).unwrap();
+        }
+        let text = writer.into_inner().unwrap();
+        let table = read_as(if tabs { "p.tsv" } else { "p.csv" }, text, "label=label").unwrap();
+        let repeated = table.rejects.iter().filter(|reject| reject.reason == RejectReason::Duplicate).count();
+        prop_assert_eq!(table.rows.len() + repeated, rows.len());
+        for row in &table.rows {
+            let (rna, partner, label, note) = &rows[row.row0 as usize];
+            prop_assert_eq!((&row.rna, &row.partner), (rna, partner));
+            prop_assert_eq!((row.labels[0], row.extra[0].as_str()), (f32::from(u8::from(*label)), note.trim()));
+        }
+    }
 }

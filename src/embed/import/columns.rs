@@ -1,7 +1,6 @@
 //! Parquet: a column of ids, and either one list column or columns of numbers.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use half::f16;
@@ -14,6 +13,7 @@ use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
 use super::sink::Sink;
 use crate::error::{Error, Result};
+use crate::files::foreign::quietly;
 use crate::files::parquet_footer;
 
 /// Records read at once.
@@ -21,9 +21,7 @@ const BATCH: usize = 1024;
 const HELP: &str = "write a text column 'id' and either one list<float> column or one float column per dimension";
 
 pub(super) fn import(source: &Path, sink: &mut Sink) -> Result<()> {
-    // The decoder checks what it reads, but not against every damage.
-    catch_unwind(AssertUnwindSafe(|| read(source, sink)))
-        .unwrap_or_else(|_| Err(Error::format(source, "is a damaged Parquet file", HELP)))
+    quietly(|| read(source, sink)).unwrap_or_else(|| Err(Error::format(source, "is a damaged Parquet file", HELP)))
 }
 
 fn read(source: &Path, sink: &mut Sink) -> Result<()> {

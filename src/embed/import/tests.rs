@@ -4,7 +4,9 @@ use std::fs;
 
 use super::*;
 use crate::data::VectorSource;
+use crate::embed::export::{ExportFormat, export};
 use crate::embed::store::{DigestOf, Status, Store};
+use crate::progress::Silent;
 
 const VECTORS: [[f32; 4]; 3] = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [-1.0, -2.0, -3.0, -0.5]];
 const IDS: [&str; 3] = ["id-1", "id-2", "id-3"];
@@ -208,6 +210,40 @@ fn cut_and_changed_files_are_errors_or_harmless_but_never_a_panic() {
             changed[at] ^= 0x41;
             fs::write(&path, &changed).unwrap();
             let _ = import(&path, &options, &out);
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    /// From a table to a store, to each exported file, to a store again: the same ids and vectors.
+    #[test]
+    fn vectors_come_back_from_every_export(
+        records in proptest::collection::btree_map("[a-zA-Z0-9,\"|:é./-]{1,10}", proptest::array::uniform3(-1e30f32..1e30), 1..8),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source.csv");
+        let mut writer = csv::Writer::from_path(&source).unwrap();
+        writer.write_record(["id", "x", "y", "z"]).unwrap();
+        for (id, vector) in &records {
+            writer.write_record([id.clone(), vector[0].to_string(), vector[1].to_string(), vector[2].to_string()]).unwrap();
+        }
+        writer.flush().unwrap();
+        let held = |store: &Store| -> Vec<(String, [f32; 3])> {
+            let vector = |row| {
+                let mut vector = [0.0; 3];
+                store.copy_row(row, &mut vector);
+                vector
+            };
+            store.records().map(|record| (record.id.to_owned(), vector(record.row.unwrap()))).collect()
+        };
+        let (_first, store) = run(&source, &options()).unwrap();
+        assert_eq!(held(&store), records.into_iter().collect::<Vec<_>>());
+        for format in [ExportFormat::Parquet, ExportFormat::Csv] {
+            let out = folder.path().join("exported");
+            export(&store, format, &out, &Silent).unwrap();
+            assert_eq!(held(&run(&out, &options()).unwrap().1), held(&store), "{format:?}");
         }
     }
 }

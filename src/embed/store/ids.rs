@@ -15,6 +15,7 @@ use parquet::schema::parser::parse_message_type;
 
 use super::record::{Flags, NewRecord, Status, from_hex, to_hex};
 use crate::error::{Error, Result};
+use crate::files::foreign::quietly;
 use crate::files::parquet_column::write_column;
 use crate::files::parquet_footer;
 use crate::progress::check_interrupt;
@@ -142,13 +143,12 @@ pub(super) fn read_groups(
     mut each: impl FnMut(&IdGroup) -> Result<()>,
 ) -> Result<()> {
     let file = File::open(path).map_err(Error::io("read", path))?;
-    let reader = parquet_footer::open(file).map_err(|e| failure("read", path, e))?;
+    let reader = decoded(path, || parquet_footer::open(file))?;
     let mut found = 0;
     for i in 0..reader.num_row_groups() {
         check_interrupt()?;
         let mut group = IdGroup::default();
-        let read = reader.get_row_group(i).and_then(|columns| group.read(&*columns, vectors));
-        read.map_err(|e| failure("read", path, e))?;
+        decoded(path, || reader.get_row_group(i).and_then(|columns| group.read(&*columns, vectors)))?;
         found += group.ends.len();
         each(&group)?;
     }
@@ -214,6 +214,12 @@ fn read_column<T: DataType>(
     let (mut values, mut present) = (Vec::new(), Vec::new());
     let (records, _, _) = reader.read_records(n, Some(&mut present), None, &mut values)?;
     if records == n { Ok((values, present)) } else { Err(ParquetError::EOF("a column is short".into())) }
+}
+
+fn decoded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+    quietly(decode)
+        .unwrap_or_else(|| Err(ParquetError::General("it cannot be decoded".into())))
+        .map_err(|e| failure("read", path, e))
 }
 
 fn failure(action: &'static str, path: &Path, error: ParquetError) -> Error {
