@@ -67,7 +67,7 @@ fn folds_files_that_do_not_fit() {
     for (file, part) in [
         ("absent.tsv", "No such file"),
         ("empty.tsv", "the file is empty"),
-        ("junk.tsv", "invalid"),
+        ("junk.tsv", "not text"),
         ("pairs.tsv", "no column 'row0' among rna, partner, label"),
         ("swapped.tsv", "but 'r0' and 'p"),
         ("other.tsv", "no row names a pair"),
