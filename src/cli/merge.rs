@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use biollmnet::embed::pipeline::Filled;
 use biollmnet::error::Result;
 use biollmnet::scale::merge::{Merged, merge};
+use biollmnet::screen::MergedScreen;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -37,7 +38,11 @@ fn in_words(output: &Merged) -> String {
         Merged::Store(path, Filled::UpToDate(detail)) => {
             format!("{}: merged already ({} records)", path.display(), detail.records)
         }
-        Merged::Table(path) => format!("{}: merged already", path.display()),
+        Merged::Table(MergedScreen { out, shards: 0, .. }) => format!("{}: merged already", out.display()),
+        Merged::Table(MergedScreen { out, shards, hits, targets, entries, .. }) => format!(
+            "{}: {hits} hits of {targets} targets among {entries} entries, of {shards} shards",
+            out.display()
+        ),
     }
 }
 
@@ -51,13 +56,18 @@ fn as_json(output: &Merged) -> Value {
             "out": path, "merged_already": true, "records": detail.records, "vectors": detail.vectors,
             "refused": detail.refused,
         }),
-        Merged::Table(path) => json!({ "out": path, "merged_already": true }),
+        Merged::Table(MergedScreen { out, shards: 0, .. }) => json!({ "out": out, "merged_already": true }),
+        Merged::Table(MergedScreen { out, shards, hits, targets, entries, rejected }) => json!({
+            "out": out, "merged_already": false, "shards": shards, "hits": hits, "targets": targets, "library": entries,
+            "rejected": rejected,
+        }),
     }
 }
 
 fn refused(output: &Merged) -> usize {
     match output {
         Merged::Store(_, Filled::Written(summary)) => summary.n_refused(),
-        Merged::Store(_, Filled::UpToDate(_)) | Merged::Table(_) => 0,
+        Merged::Store(_, Filled::UpToDate(_)) => 0,
+        Merged::Table(table) => table.rejected,
     }
 }

@@ -6,11 +6,9 @@ use std::time::Instant;
 use biollmnet::backend::Cpu;
 use biollmnet::data::{Columns, Dataset, PairTable};
 use biollmnet::embed::join;
-use biollmnet::error::{Error, Result};
-use biollmnet::files::atomic::write_with_digest;
-use biollmnet::files::digest::digest_path;
+use biollmnet::error::Result;
 use biollmnet::ops::gated_fusion::GatedFusion;
-use biollmnet::screen::{Cell, Domain, Kind, Operand, Scorer, TableFile};
+use biollmnet::screen::{self, Cell, Domain, Kind, Operand, Scorer, TableFile};
 use biollmnet::train::Model;
 use clap::Args;
 use serde_json::json;
@@ -134,19 +132,7 @@ pub fn write_rejects(out: &Path, rejects: Option<&[u8]>, context: &Context) -> R
         }
         return Ok(());
     }
-    let mut name = out.as_os_str().to_owned();
-    name.push(".rejects.tsv");
-    let path = PathBuf::from(name);
-    if let Some(rejects) = rejects {
-        return write_with_digest(&path, rejects);
-    }
-    for stale in [digest_path(&path), path] {
-        match std::fs::remove_file(&stale) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &stale)(e)),
-            _ => {}
-        }
-    }
-    Ok(())
+    screen::write_rejects(out, rejects)
 }
 
 /// The summary on standard output, or on standard error where the table has the former.

@@ -63,16 +63,20 @@ fn counts(output: &Status) -> Vec<usize> {
 fn line_of(shard: Shard, standing: &Standing) -> String {
     let more = match standing {
         Standing::Done(manifest) => amount(manifest),
-        Standing::Stopped(manifest) => format!("{} so far", amount(manifest)),
+        Standing::Stopped(manifest) => match amount(manifest) {
+            unknown if unknown.is_empty() => unknown,
+            amount => format!("{amount} so far"),
+        },
         Standing::Missing => String::new(),
         Standing::Failed(error) => error.clone(),
     };
     format!("  {shard:<9} {:<10} {more}", name_of(standing)).trim_end().to_owned()
 }
 
-/// `1200 records`, where the shard tells.
+/// `1200 records` or `1200 hits`, where the shard tells.
 fn amount(manifest: &Manifest) -> String {
-    manifest.detail["records"].as_u64().map_or_else(String::new, |records| format!("{records} records"))
+    let told = |name: &str| manifest.detail[name].as_u64().map(|n| format!("{n} {name}"));
+    told("records").or_else(|| told("hits")).unwrap_or_default()
 }
 
 fn name_of(standing: &Standing) -> &'static str {
@@ -89,7 +93,9 @@ fn as_json(output: &Status) -> Value {
         let mut fields = json!({ "shard": shard.to_string(), "state": name_of(standing) });
         match standing {
             Standing::Done(manifest) | Standing::Stopped(manifest) => {
-                fields["records"] = manifest.detail["records"].clone();
+                for name in ["records", "hits"].into_iter().filter(|name| !manifest.detail[name].is_null()) {
+                    fields[name] = manifest.detail[name].clone();
+                }
             }
             Standing::Failed(error) => fields["error"] = error.as_str().into(),
             Standing::Missing => {}

@@ -7,9 +7,10 @@ use crate::embed::store::SHARD_KIND;
 use crate::error::Result;
 use crate::files::shard_set::{Standing, standings};
 use crate::files::{Manifest, Shard};
+use crate::screen;
 
 /// Kinds of shards.
-const KINDS: [&str; 1] = [SHARD_KIND];
+const KINDS: [&str; 2] = [SHARD_KIND, screen::SHARD_KIND];
 
 /// What became of an output.
 #[derive(Debug)]
@@ -38,8 +39,11 @@ impl Status {
 /// [`Error::Io`](crate::error::Error::Io).
 pub fn status(out: &Path) -> Result<Vec<Status>> {
     let status_of = |out: PathBuf| {
-        let finished = out.is_file() || Manifest::read(&out).is_ok();
-        Ok(Status { shards: standings(&out, &KINDS)?, finished, out })
+        let shards = standings(&out, &KINDS)?;
+        // Another table may have the place that the shards are to take.
+        let is_table = || Ok(out.is_file() && (shards.is_empty() || screen::is_merged(&out)?));
+        let finished = Manifest::read(&out).is_ok() || is_table()?;
+        Ok(Status { shards, finished, out })
     };
     outputs_at(out)?.into_iter().map(status_of).collect()
 }

@@ -1,7 +1,7 @@
 //! A library folded by one model, kept on disk: embedding stores of the folded rows, one for each member and table.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
@@ -32,9 +32,9 @@ struct Origin {
     reach: Vec<Vec<Reach>>,
 }
 
-/// One store of the library, folded.
+/// Rows of one store of the library, folded.
 struct Folded {
-    /// Row of the library that its first one is of.
+    /// Row of the library that the first one is of.
     first_row: usize,
     n_rows: usize,
     /// For each member the tables of the form.
@@ -48,7 +48,7 @@ pub struct FoldedLibrary {
 }
 
 impl FoldedLibrary {
-    /// Opens what an earlier run left in `folder` for the same model and library, and makes what is missing.
+    /// Opens what an earlier run left in `folder` for the same model and library, and makes what is missing of these `rows`.
     ///
     /// # Errors
     /// What the device reports; a number that f16 does not hold; [`Error::Io`]; [`Error::Interrupted`].
@@ -57,25 +57,25 @@ impl FoldedLibrary {
         dtype: Dtype,
         model: &FoldedModel<'_, B>,
         library: &Library,
+        rows: &Range<usize>,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let mut first_row = 0;
         let mut parts = Vec::new();
         for store in library.stores() {
-            let key = key_of(model, store, dtype);
-            let place = folder.join(&key[..32]);
-            let part = if let Some(part) = open(&place, &key, model, store, first_row) {
-                part
-            } else {
-                make(&place, &key, dtype, model, store, progress)?;
-                open(&place, &key, model, store, first_row).ok_or_else(|| {
-                    Error::data(
-                        format!("{}: the folded library cannot be read back", place.display()),
-                        "is another process writing there? Remove the folder and try again",
-                    )
-                })?
+            let whole = first_row..first_row + store.n_rows();
+            let wanted = rows.start.max(whole.start)..rows.end.min(whole.end);
+            first_row = whole.end;
+            if wanted.is_empty() {
+                continue;
+            }
+            let wanted = wanted.start - whole.start..wanted.end - whole.start;
+            let fold = |rows: Range<usize>| Fold { folder, dtype, model, source: store, first_row: whole.start, rows };
+            // What a whole screen has left serves a shard too.
+            let part = match fold(0..store.n_rows()).open() {
+                Some(part) => part,
+                None => fold(wanted).open_or_make(progress)?,
             };
-            first_row += part.n_rows;
             parts.push(part);
         }
         Ok(Self { parts })
@@ -116,99 +116,129 @@ impl FoldedLibrary {
     }
 }
 
-/// Digest of all that folded rows depend on.
-fn key_of<B: PairScore>(model: &FoldedModel<'_, B>, store: &Store, dtype: Dtype) -> String {
-    let text = format!("folded 1 {} {} {}", model.digest(), store.content_digest(), dtype.name());
-    blake3::hash(text.as_bytes()).to_string()
-}
-
 fn name(member: usize, table: usize) -> String {
     format!("member-{member}-table-{table}")
 }
 
-fn open<B: PairScore>(
-    place: &Path,
-    key: &str,
-    model: &FoldedModel<'_, B>,
-    source: &Store,
+/// Some rows of a store to be folded, and where they are kept.
+struct Fold<'a, B: PairScore> {
+    folder: &'a Path,
+    dtype: Dtype,
+    model: &'a FoldedModel<'a, B>,
+    source: &'a Arc<Store>,
+    /// Row of the library that the store's first one is.
     first_row: usize,
-) -> Option<Folded> {
-    let (members, tables) = (model.network.members.len(), model.network.form.n_tables());
-    let open = |i: usize| {
-        let path = place.join(name(i / tables, i % tables));
-        OutputFolder::settle(&path).ok()?;
-        let store = Store::open(path).ok()?;
-        let fits = store.encoder().digest == key && store.n_rows() == source.n_rows();
-        (fits && store.dim() == model.network.width).then_some(store)
-    };
-    let stores = (0..members * tables).map(open).collect::<Option<Vec<Store>>>()?;
-    let origin: Origin = serde_json::from_value(stores[0].detail().origin.clone()).ok()?;
-    let whole = origin.reach.len() == source.n_rows().div_ceil(BLOCK);
-    let sound = whole && origin.reach.iter().all(|reach| reach.len() == members);
-    sound.then_some(Folded { first_row, n_rows: source.n_rows(), stores, reach: origin.reach })
+    /// Rows of the store.
+    rows: Range<usize>,
 }
 
-fn make<B: PairScore + Sync>(
-    place: &Path,
-    key: &str,
-    dtype: Dtype,
-    model: &FoldedModel<'_, B>,
-    source: &Arc<Store>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let library = Library::new(&[Arc::clone(source)])?;
-    let (n_rows, tables) = (library.n_rows(), model.network.form.n_tables());
-    let blocks: Vec<Range<usize>> =
-        (0..n_rows).step_by(BLOCK).map(|start| start..(start + BLOCK).min(n_rows)).collect();
-    let mut reach = Vec::with_capacity(blocks.len());
-    let mut writers = Vec::new();
-    for i in 0..model.n_tables() {
-        let options = StoreOptions {
-            encoder: EncoderIdentity {
-                name: format!("folded {}", source.encoder().name),
-                digest: key.to_owned(),
-                pooling: name(i / tables, i % tables),
-            },
-            modality: source.detail().modality.clone(),
-            layout: Layout::Pooled,
-            dtype,
-            dim: model.network.width,
-            digest_of: DigestOf::Vector,
-            origin: serde_json::Value::Null,
-            force: true,
-        };
-        writers.push(StoreWriter::create(place.join(name(i / tables, i % tables)), options)?);
-    }
-    progress.begin("folding", "vectors", Some(n_rows as u64));
-    for wave in blocks.chunks(4 * model.calls_together()) {
-        let fold = |rows: &Range<usize>| {
-            check_interrupt()?;
-            model.features(0, &library.vectors(rows.clone())?)
-        };
-        let folded: Vec<Vec<Features>> = wave.par_iter().with_max_len(1).map(fold).collect::<Result<_>>()?;
-        for (rows, features) in wave.iter().zip(folded) {
-            for (i, writer) in writers.iter_mut().enumerate() {
-                let (features, table) = (&features[i / tables], i % tables);
-                for (at, row) in rows.clone().enumerate() {
-                    let vector: Vec<f32> = features.row(table, at).iter().map(|&x| x as f32).collect();
-                    push(writer, &library, row, &vector)?;
-                }
-            }
-            reach.push(match dtype {
-                Dtype::F16 => model.tables::<f16>(rows.len(), &features).reach,
-                Dtype::F32 => model.tables::<f32>(rows.len(), &features).reach,
-            });
-            progress.advance(rows.len() as u64);
+impl<B: PairScore + Sync> Fold<'_, B> {
+    /// Digest of all that the folded rows depend on.
+    fn key(&self) -> String {
+        let Self { source, rows, .. } = self;
+        let mut text =
+            format!("folded 1 {} {} {}", self.model.digest(), source.content_digest(), self.dtype.name());
+        if *rows != (0..source.n_rows()) {
+            text += &format!(" rows {rows:?}");
         }
+        blake3::hash(text.as_bytes()).to_string()
     }
-    progress.finish();
-    let origin = Origin { library: source.content_digest().to_owned(), reach };
-    let origin = serde_json::to_value(origin).map_err(|e| Error::format(place, e.to_string(), "report this"))?;
-    for mut writer in writers {
-        writer.set_origin(origin.clone());
-        writer.finish()?;
+
+    /// Its folder by its key.
+    fn place(&self, key: &str) -> PathBuf {
+        self.folder.join(&key[..32])
     }
-    Ok(())
+
+    fn open(&self) -> Option<Folded> {
+        let (key, model) = (self.key(), self.model);
+        let place = self.place(&key);
+        let (members, tables) = (model.network.members.len(), model.network.form.n_tables());
+        let open = |i: usize| {
+            let path = place.join(name(i / tables, i % tables));
+            OutputFolder::settle(&path).ok()?;
+            let store = Store::open(path).ok()?;
+            let fits = store.encoder().digest == key && store.n_rows() == self.rows.len();
+            (fits && store.dim() == model.network.width).then_some(store)
+        };
+        let stores = (0..members * tables).map(open).collect::<Option<Vec<Store>>>()?;
+        let origin: Origin = serde_json::from_value(stores[0].detail().origin.clone()).ok()?;
+        let whole = origin.reach.len() == self.rows.len().div_ceil(BLOCK);
+        let sound = whole && origin.reach.iter().all(|reach| reach.len() == members);
+        let first_row = self.first_row + self.rows.start;
+        sound.then_some(Folded { first_row, n_rows: self.rows.len(), stores, reach: origin.reach })
+    }
+
+    fn open_or_make(&self, progress: &dyn Progress) -> Result<Folded> {
+        if let Some(found) = self.open() {
+            return Ok(found);
+        }
+        self.make(progress)?;
+        self.open().ok_or_else(|| {
+            Error::data(
+                format!("{}: the folded library cannot be read back", self.place(&self.key()).display()),
+                "is another process writing there? Remove the folder and try again",
+            )
+        })
+    }
+
+    fn make(&self, progress: &dyn Progress) -> Result<()> {
+        let Self { dtype, model, source, .. } = *self;
+        let key = self.key();
+        let place = self.place(&key);
+        let library = Library::new(&[Arc::clone(source)])?;
+        let (n_rows, tables) = (self.rows.len(), model.network.form.n_tables());
+        let starts = self.rows.clone().step_by(BLOCK);
+        let blocks: Vec<Range<usize>> = starts.map(|start| start..(start + BLOCK).min(self.rows.end)).collect();
+        let mut reach = Vec::with_capacity(blocks.len());
+        let mut writers = Vec::new();
+        for i in 0..model.n_tables() {
+            let options = StoreOptions {
+                encoder: EncoderIdentity {
+                    name: format!("folded {}", source.encoder().name),
+                    digest: key.clone(),
+                    pooling: name(i / tables, i % tables),
+                },
+                modality: source.detail().modality.clone(),
+                layout: Layout::Pooled,
+                dtype,
+                dim: model.network.width,
+                digest_of: DigestOf::Vector,
+                origin: serde_json::Value::Null,
+                force: true,
+            };
+            writers.push(StoreWriter::create(place.join(name(i / tables, i % tables)), options)?);
+        }
+        progress.begin("folding", "vectors", Some(n_rows as u64));
+        for wave in blocks.chunks(4 * model.calls_together()) {
+            let fold = |rows: &Range<usize>| {
+                check_interrupt()?;
+                model.features(0, &library.vectors(rows.clone())?)
+            };
+            let folded: Vec<Vec<Features>> = wave.par_iter().with_max_len(1).map(fold).collect::<Result<_>>()?;
+            for (rows, features) in wave.iter().zip(folded) {
+                for (i, writer) in writers.iter_mut().enumerate() {
+                    let (features, table) = (&features[i / tables], i % tables);
+                    for (at, row) in rows.clone().enumerate() {
+                        let vector: Vec<f32> = features.row(table, at).iter().map(|&x| x as f32).collect();
+                        push(writer, &library, row, &vector)?;
+                    }
+                }
+                reach.push(match dtype {
+                    Dtype::F16 => model.tables::<f16>(rows.len(), &features).reach,
+                    Dtype::F32 => model.tables::<f32>(rows.len(), &features).reach,
+                });
+                progress.advance(rows.len() as u64);
+            }
+        }
+        progress.finish();
+        let origin = Origin { library: source.content_digest().to_owned(), reach };
+        let origin = serde_json::to_value(origin).map_err(|e| Error::format(&place, e.to_string(), "report this"))?;
+        for mut writer in writers {
+            writer.set_origin(origin.clone());
+            writer.finish()?;
+        }
+        Ok(())
+    }
 }
 
 /// A folded row under the id of the first record that has it.

@@ -12,7 +12,7 @@ use super::table::{Cell, Kind, TableFile};
 use crate::data::{Dataset, Pair, Side, Task};
 use crate::error::Result;
 use crate::progress::Silent;
-use crate::train::Prediction;
+use crate::train::{Model, Prediction};
 
 /// Hits that are judged together: what is one entity among them is judged once.
 const TOGETHER: usize = 1 << 16;
@@ -21,10 +21,21 @@ const TOGETHER: usize = 1 << 16;
 pub struct HitTable<'a> {
     screening: &'a Screening<'a>,
     file: TableFile,
+    /// It is the table of a shard, whose rows begin with what they are [merged by](MERGED_BY).
+    of_shard: bool,
     /// Records of targets, ranks from 1, hits.
     waiting: Vec<(u32, i32, Hit)>,
     /// Hits so far.
     pub n_hits: usize,
+}
+
+/// The first columns of the table of a shard: the record of the target, and what ranks are by.
+pub(super) const MERGED_BY: [&str; 2] = ["target_record", "value"];
+
+/// The columns of the table of a screen.
+pub(super) fn columns(model: &Model) -> Vec<(String, Kind)> {
+    let first = [("target", Kind::Text), ("rank", Kind::Whole)];
+    first.into_iter().chain(Domain::columns(model)).map(|(name, kind)| (name.to_owned(), kind)).collect()
 }
 
 impl<'a> HitTable<'a> {
@@ -33,9 +44,19 @@ impl<'a> HitTable<'a> {
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io).
     pub fn create(path: &Path, screening: &'a Screening<'a>) -> Result<Self> {
-        let mut columns = vec![("target".to_owned(), Kind::Text), ("rank".to_owned(), Kind::Whole)];
-        columns.extend(Domain::columns(screening.model).into_iter().map(|(name, kind)| (name.to_owned(), kind)));
-        Ok(Self { screening, file: TableFile::create(path, &columns)?, waiting: Vec::new(), n_hits: 0 })
+        let file = TableFile::create(path, &columns(screening.model))?;
+        Ok(Self { screening, file, of_shard: false, waiting: Vec::new(), n_hits: 0 })
+    }
+
+    /// Begins the table of a shard.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub(super) fn create_of_shard(path: &Path, screening: &'a Screening<'a>) -> Result<Self> {
+        let mut all: Vec<_> = MERGED_BY.into_iter().map(|name| (name.to_owned(), Kind::Real)).collect();
+        all.extend(columns(screening.model));
+        let file = TableFile::create(path, &all)?;
+        Ok(Self { screening, file, of_shard: true, waiting: Vec::new(), n_hits: 0 })
     }
 
     /// Appends the hits of a target, best first.
@@ -63,7 +84,11 @@ impl<'a> HitTable<'a> {
                     spread: known(hit.spread),
                     gate_mean: known(hit.gate_mean),
                 };
-                let mut cells = vec![Cell::Text(targets.id(*target).to_owned()), Cell::Whole(*rank)];
+                let mut cells = Vec::new();
+                if self.of_shard {
+                    cells.extend([f64::from(*target), hit.value].map(|x| Cell::Real(Some(x))));
+                }
+                cells.extend([Cell::Text(targets.id(*target).to_owned()), Cell::Whole(*rank)]);
                 cells.extend(domain.cells(row, label, &prediction));
                 self.file.push(cells)?;
             }
@@ -77,7 +102,11 @@ impl<'a> HitTable<'a> {
     /// As [`push`](Self::push).
     pub fn finish(mut self) -> Result<usize> {
         self.write()?;
-        self.file.finish()?;
+        if self.of_shard {
+            self.file.finish_in_folder()?;
+        } else {
+            self.file.finish()?;
+        }
         Ok(self.n_hits)
     }
 }

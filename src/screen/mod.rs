@@ -5,6 +5,7 @@
 //! operands and with a proven bound of its error, what can be among the best, and ranks that by exact scores in f64.
 
 mod candidates;
+mod digest;
 mod domain;
 mod folded_library;
 mod folded_model;
@@ -12,9 +13,11 @@ mod hits;
 mod library;
 mod operand;
 mod progress_file;
+mod rejects;
 mod rescore;
 mod scorer;
 mod search;
+mod shards;
 mod stream;
 mod table;
 mod targets;
@@ -27,6 +30,8 @@ pub use hits::HitTable;
 pub use library::Library;
 pub use operand::Operand;
 pub use progress_file::ProgressFile;
+pub use rejects::write_rejects;
 pub use scorer::Scorer;
 pub use search::Screening;
+pub use shards::{MergedScreen, SHARD_KIND, Screened, ShardDetail, is_merged, merge_shards, screen_shard};
 pub use table::{Cell, Kind, TableFile};

@@ -1,23 +1,16 @@
 //! Where a screen stands, on disk: one that was stopped goes on from there.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::candidates::{Candidates, Hit, Pending};
 use super::search::Screening;
-use crate::error::{Error, Result};
-use crate::files::atomic::write_file;
-use crate::files::folder_lock::make_and_lock;
+use crate::error::Result;
+use crate::files::{OutputFolder, ProgressFolder};
 
-/// A folder with one file per tile of targets.
+/// A note for each tile of targets.
 pub struct ProgressFile {
-    folder: PathBuf,
-    /// Digest of all that the result depends on.
-    key: [u8; 32],
+    notes: ProgressFolder,
     k: usize,
-    keep: bool,
-    /// Held for the lock on the folder: one process at a time writes the table.
-    _lock: Option<File>,
 }
 
 /// Where a tile stands.
@@ -30,121 +23,76 @@ impl ProgressFile {
     /// The folder beside the table `out`; what another screen wrote there is not read.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another process writes the table; [`Error::Io`].
+    /// [`Error::Busy`](crate::error::Error::Busy) while another process writes the table; [`Error::Io`](crate::error::Error::Io).
     pub fn beside(out: &Path, screening: &Screening<'_>) -> Result<Self> {
-        Self::with_key(out, key_of(screening), screening.top_k)
+        Ok(Self { notes: ProgressFolder::beside(out, ".screening", key_of(screening))?, k: screening.top_k })
     }
 
-    fn with_key(out: &Path, key: [u8; 32], k: usize) -> Result<Self> {
-        let mut name = out.as_os_str().to_owned();
-        name.push(".screening");
-        let folder = PathBuf::from(name);
-        let lock = make_and_lock(&folder).map_err(|error| match error {
-            Error::Busy { .. } => Error::Busy { path: out.to_path_buf() },
-            other => other,
-        })?;
-        Ok(Self { folder, key, k, keep: false, _lock: lock })
-    }
-
-    fn path(&self, tile: usize) -> PathBuf {
-        self.folder.join(format!("tile-{tile:06}"))
+    /// The notes of a shard that is being made in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub(super) fn within(folder: &OutputFolder, screening: &Screening<'_>) -> Result<Self> {
+        Ok(Self { notes: ProgressFolder::within(folder, key_of(screening))?, k: screening.top_k })
     }
 
     /// Where a tile stands; `None` when nothing of this screen was written, or not whole.
     pub(super) fn read(&self, tile: usize) -> Result<Option<Stand>> {
-        let path = self.path(tile);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(self.parse(&bytes)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("read", path)(e)),
-        }
-    }
-
-    fn parse(&self, bytes: &[u8]) -> Option<Stand> {
-        let (content, digest) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-        let rest = content.strip_prefix(&self.key)?;
-        if blake3::hash(content).as_bytes() != digest {
-            return None;
-        }
-        let mut words = Words(rest);
-        let (next_row, n) = (words.number()?, words.number()?);
-        let mut candidates = Vec::new();
-        for _ in 0..n {
-            let floor = f64::from_bits(words.number()?);
-            let (n_pending, n_settled) = (words.number()?, words.number()?);
-            let mut one = Candidates::new(self.k, floor);
-            one.pending = words.array::<Pending>(n_pending)?;
-            one.settled = words.array::<Hit>(n_settled)?;
-            candidates.push(one);
-        }
-        Some(Stand { next_row: next_row as usize, candidates })
+        Ok(self.notes.read(&name(tile))?.and_then(|bytes| parse(&bytes, self.k)))
     }
 
     /// Writes down where a tile stands.
     pub(super) fn write(&mut self, tile: usize, next_row: usize, candidates: &[Candidates]) -> Result<()> {
-        let mut bytes = self.key.to_vec();
-        let number = |bytes: &mut Vec<u8>, x: u64| bytes.extend(x.to_le_bytes());
-        number(&mut bytes, next_row as u64);
-        number(&mut bytes, candidates.len() as u64);
-        for one in candidates {
-            number(&mut bytes, one.floor.to_bits());
-            number(&mut bytes, one.pending.len() as u64);
-            number(&mut bytes, one.settled.len() as u64);
-            bytes.extend_from_slice(bytemuck::cast_slice(&one.pending));
-            bytes.extend_from_slice(bytemuck::cast_slice(&one.settled));
-        }
-        let digest = *blake3::hash(&bytes).as_bytes();
-        bytes.extend(digest);
-        self.keep = true;
-        write_file(self.path(tile), &bytes)
+        self.notes.write(&name(tile), bytes_of(next_row, candidates))
     }
 
     /// The table is written: nothing is left to go on with.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn finish(mut self) -> Result<()> {
-        self.keep = true;
-        fs::remove_dir_all(&self.folder).map_err(Error::io("remove", &self.folder))
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub fn finish(self) -> Result<()> {
+        self.notes.finish()
     }
 }
 
-impl Drop for ProgressFile {
-    /// A folder without a file is of no use.
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = fs::remove_dir(&self.folder);
-        }
-    }
+fn name(tile: usize) -> String {
+    format!("tile-{tile:06}")
 }
 
-/// Digest of all that the candidates of a screen depend on.
+/// Digest of all that the candidates depend on.
 fn key_of(screening: &Screening<'_>) -> [u8; 32] {
-    // Not where the folded library is kept: candidates hold for any.
-    let Screening { model, targets, library, targets_side, label, top_k, min_score, excluded, folded: _ } = screening;
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |text: String| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    add(env!("CARGO_PKG_VERSION").to_owned());
-    add(format!("{targets_side:?} {label} {top_k} {:?}", min_score.map(f64::to_bits)));
-    for member in &model.members {
-        add(format!("{:?} {:?}", member.network.config, member.label_scale.to_bits()));
-        add(blake3::hash(bytemuck::cast_slice(&member.parameters)).to_string());
-        for scale in [&member.scale.rna, &member.scale.partner] {
-            add(blake3::hash(bytemuck::cast_slice(&scale.mean)).to_string());
-            add(blake3::hash(bytemuck::cast_slice(&scale.inverse_sd)).to_string());
-        }
+    let rows = format!("{} {:?}", blake3::Hash::from(screening.digest()).to_hex(), screening.rows);
+    *blake3::hash(rows.as_bytes()).as_bytes()
+}
+
+fn bytes_of(next_row: usize, candidates: &[Candidates]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let number = |bytes: &mut Vec<u8>, x: u64| bytes.extend(x.to_le_bytes());
+    number(&mut bytes, next_row as u64);
+    number(&mut bytes, candidates.len() as u64);
+    for one in candidates {
+        number(&mut bytes, one.floor.to_bits());
+        number(&mut bytes, one.pending.len() as u64);
+        number(&mut bytes, one.settled.len() as u64);
+        bytes.extend_from_slice(bytemuck::cast_slice(&one.pending));
+        bytes.extend_from_slice(bytemuck::cast_slice(&one.settled));
     }
-    for store in targets.stores().iter().chain(library.stores()) {
-        // The checksums of the parts stand for the vectors, the table of records for the ids.
-        add(store.content_digest().to_owned());
+    bytes
+}
+
+fn parse(bytes: &[u8], k: usize) -> Option<Stand> {
+    let mut words = Words(bytes);
+    let (next_row, n) = (words.number()?, words.number()?);
+    let mut candidates = Vec::new();
+    for _ in 0..n {
+        let floor = f64::from_bits(words.number()?);
+        let (n_pending, n_settled) = (words.number()?, words.number()?);
+        let mut one = Candidates::new(k, floor);
+        one.pending = words.array::<Pending>(n_pending)?;
+        one.settled = words.array::<Hit>(n_settled)?;
+        candidates.push(one);
     }
-    let mut excluded: Vec<(u32, u32)> = excluded.iter().copied().collect();
-    excluded.sort_unstable();
-    add(format!("{excluded:?}"));
-    *hasher.finalize().as_bytes()
+    Some(Stand { next_row: next_row as usize, candidates })
 }
 
 /// What is left to read.
@@ -169,42 +117,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stand_is_read_back_and_a_damaged_or_foreign_one_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("hits.tsv");
+    fn a_stand_is_read_back_and_nothing_shorter() {
         let mut one = Candidates::new(3, 0.25);
         one.pending.push(Pending { row: 7, low: 0.5, high: 0.75 });
         let hit = Hit { score: 0.5, logit: 0.0, spread: 0.0, gate_mean: 0.5, value: 0.0, record: 3, padding: 0 };
         one.settled.push(hit);
         let all = vec![one, Candidates::new(3, f64::NEG_INFINITY)];
-        let mut file = ProgressFile::with_key(&out, [1; 32], 3).unwrap();
-        assert!(file.read(0).unwrap().is_none());
-        file.write(0, 4096, &all).unwrap();
-        let stand = file.read(0).unwrap().unwrap();
+        let bytes = bytes_of(4096, &all);
+        let stand = parse(&bytes, 3).unwrap();
         assert_eq!((stand.next_row, stand.candidates), (4096, all));
-        // One process at a time.
-        assert!(matches!(ProgressFile::with_key(&out, [2; 32], 3), Err(Error::Busy { .. })));
-        drop(file);
-        assert!(ProgressFile::with_key(&out, [2; 32], 3).unwrap().read(0).unwrap().is_none());
-        let file = ProgressFile::with_key(&out, [1; 32], 3).unwrap();
-        let path = file.path(0);
-        let bytes = fs::read(&path).unwrap();
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1;
-            fs::write(&path, &damaged).unwrap();
-            assert!(file.read(0).unwrap().is_none(), "byte {at}");
-            fs::write(&path, &bytes[..at]).unwrap();
-            assert!(file.read(0).unwrap().is_none(), "{at} bytes");
+        for length in 0..bytes.len() {
+            assert!(parse(&bytes[..length], 3).is_none(), "{length} bytes");
         }
-        file.finish().unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn nothing_is_left_where_nothing_was_done() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(ProgressFile::with_key(&folder.path().join("hits.tsv"), [1; 32], 3).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

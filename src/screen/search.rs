@@ -1,6 +1,7 @@
 //! Every target against every library entry, the best few of each target kept: a device finds on folded operands what can
 //! be among them, exact scores in f64 decide.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ pub struct Screening<'a> {
     pub targets: &'a Library,
     /// What is searched.
     pub library: &'a Library,
+    /// The rows of it that are searched: those of a shard, or all.
+    pub rows: Range<usize>,
     /// The side of the targets; the library is the other one.
     pub targets_side: Side,
     /// Label that ranks.
@@ -74,11 +77,13 @@ impl Screening<'_> {
         let entries = if self.targets_side == Side::Rna { Side::Partner } else { Side::Rna };
         let in_half = self.folded.map(|(_, dtype)| dtype == Dtype::F16);
         let model = FoldedModel::new(backend, self.model, self.label, entries, in_half)?;
-        let keep = |(folder, dtype): (&Path, Dtype)| FoldedLibrary::open(folder, dtype, &model, self.library, progress);
+        let keep = |(folder, dtype): (&Path, Dtype)| {
+            FoldedLibrary::open(folder, dtype, &model, self.library, &self.rows, progress)
+        };
         let folded = self.folded.map(keep).transpose()?;
         let records: Vec<u32> = self.targets.records().collect();
         let across = self.targets_together(&model);
-        progress.begin("screening", "pairs", Some(records.len() as u64 * self.library.n_rows() as u64));
+        progress.begin("screening", "pairs", Some(records.len() as u64 * self.rows.len() as u64));
         let mut rescored = 0;
         for (number, records) in records.chunks(across).enumerate() {
             let tile = TargetTile::new(backend, &model, self.targets, records)?;
@@ -102,16 +107,16 @@ impl Screening<'_> {
         progress: &dyn Progress,
         rescored: &mut usize,
     ) -> Result<Vec<Candidates>> {
-        let (model, tile, n_rows) = (stream.model, stream.tile, self.library.n_rows());
+        let (model, tile, rows) = (stream.model, stream.tile, &self.rows);
         let earlier = stand.as_deref_mut().map(|file| file.read(number)).transpose()?.flatten();
         let Stand { mut next_row, mut candidates } = earlier.unwrap_or_else(|| Stand {
-            next_row: 0,
+            next_row: rows.start,
             candidates: {
                 let floor = self.min_score.map_or(f64::NEG_INFINITY, |least| model.floor_of_score(least));
                 vec![Candidates::new(self.top_k, floor); tile.len()]
             },
         });
-        progress.advance(next_row as u64 * tile.len() as u64);
+        progress.advance((next_row - rows.start) as u64 * tile.len() as u64);
         let is_excluded = |target: u32, entry: u32| self.excluded.contains(&(target, entry));
         let counts = |target: usize, row: usize| {
             self.library.records_of(row).any(|entry| !is_excluded(tile.records[target], entry))
@@ -120,10 +125,10 @@ impl Screening<'_> {
             settle(model, self.library, tile, candidates, chosen, self.min_score, &is_excluded)
         };
         let mut written = Instant::now();
-        while next_row < n_rows {
+        while next_row < rows.end {
             let wave = self.wave(stream, next_row);
             let floors: Vec<f64> = candidates.iter().map(|candidates| candidates.floor).collect();
-            let score = |rows: &std::ops::Range<usize>| {
+            let score = |rows: &Range<usize>| {
                 check_interrupt()?;
                 let mut scored = Vec::new();
                 stream.score(rows.clone(), &floors, &mut scored)?;
@@ -142,9 +147,9 @@ impl Screening<'_> {
                 }
             };
             scored.iter().flatten().for_each(|scored| scored.offer(&mut candidates, counts));
-            next_row = wave.last().map_or(n_rows, |rows| rows.end);
+            next_row = wave.last().map_or(rows.end, |rows| rows.end);
             let prune = |(target, candidates): (usize, &mut Candidates)| {
-                let crowded = (candidates.is_full() || next_row < 1 << 16) && candidates.prune();
+                let crowded = (candidates.is_full() || next_row - rows.start < 1 << 16) && candidates.prune();
                 crowded.then_some(target)
             };
             let crowded: Vec<usize> = candidates.par_iter_mut().enumerate().filter_map(prune).collect();
@@ -159,26 +164,26 @@ impl Screening<'_> {
         });
         *rescored += settle(&mut candidates, &(0..tile.len()).collect::<Vec<_>>())?;
         if let Some(file) = stand {
-            file.write(number, n_rows, &candidates)?;
+            file.write(number, rows.end, &candidates)?;
         }
         Ok(candidates)
     }
 
     /// The next blocks, which are scored side by side.
-    fn wave<B: PairScore>(&self, stream: &Stream<'_, B>, next_row: usize) -> Vec<std::ops::Range<usize>> {
-        let (n_rows, n_targets) = (self.library.n_rows(), stream.tile.len());
+    fn wave<B: PairScore>(&self, stream: &Stream<'_, B>, next_row: usize) -> Vec<Range<usize>> {
+        let (end, n_targets, seen) = (self.rows.end, stream.tile.len(), next_row - self.rows.start);
         let row_bytes = stream.model.n_tables() * stream.model.row() * size_of::<f32>();
         let most = (stream.backend.block_bytes() / row_bytes).clamp(64, 1 << 20);
-        let rows = block_rows(next_row, n_targets, self.top_k, most);
+        let rows = block_rows(seen, n_targets, self.top_k, most);
         // Floors rise after a wave: the first waves are short.
-        let blocks = (2 * next_row / rows).clamp(1, 4 * stream.backend.calls_together());
-        let starts = (0..blocks).map(|i| next_row + i * rows).take_while(|&start| start < n_rows);
-        starts.map(|start| start..(start + rows).min(n_rows)).collect()
+        let blocks = (2 * seen / rows).clamp(1, 4 * stream.backend.calls_together());
+        let starts = (0..blocks).map(|i| next_row + i * rows).take_while(|&start| start < end);
+        starts.map(|start| start..(start + rows).min(end)).collect()
     }
 
     /// Targets that pass the library together.
     fn targets_together<B: PairScore>(&self, model: &FoldedModel<'_, B>) -> usize {
-        let per_target = 2 * self.top_k.min(self.library.n_rows()) + 4096;
+        let per_target = 2 * self.top_k.min(self.rows.len()) + 4096;
         let by_candidates = CANDIDATE_BYTES / (per_target * size_of::<Hit>());
         // In f32 and in f64.
         let bytes = model.n_tables() * model.network.width * 12;

@@ -10,6 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
+use serde::{Deserialize, Serialize};
 
 use crate::embed::store::system_error;
 use crate::error::{Error, Result};
@@ -20,7 +21,8 @@ use crate::files::parquet_column::write_column;
 const GROUP: usize = 1 << 16;
 
 /// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// UTF-8 text.
     Text,
@@ -42,6 +44,16 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// The cell of this text; `None` for a text that no such cell has.
+    pub(super) fn parse(text: &str, kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Text => Some(Self::Text(text.to_owned())),
+            Kind::Real if text.is_empty() => Some(Self::Real(None)),
+            Kind::Real => text.parse().ok().map(|value| Self::Real(Some(value))),
+            Kind::Whole => text.parse().ok().map(Self::Whole),
+        }
+    }
+
     /// As text: the shortest digits that lead back to the same number, empty for nothing.
     fn into_text(self) -> String {
         match self {
@@ -126,12 +138,24 @@ impl TableFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn finish(self) -> Result<()> {
+        self.close()?.map_or(Ok(()), AtomicFile::commit_with_digest)
+    }
+
+    /// Puts the file in place in a folder whose manifest will have its digest.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn finish_in_folder(self) -> Result<()> {
+        self.close()?.map_or(Ok(()), AtomicFile::commit)
+    }
+
+    /// The whole file, where it is one.
+    fn close(self) -> Result<Option<AtomicFile>> {
         let Self { path, sink } = self;
         match sink {
-            Sink::Stream(mut writer) => writer.flush().map_err(Error::io("write", &path)),
+            Sink::Stream(mut writer) => writer.flush().map_err(Error::io("write", &path)).map(|()| None),
             Sink::Text(writer) => {
-                let file = writer.into_inner().map_err(|e| Error::io("write", &path)(e.into_error()))?;
-                file.commit_with_digest()
+                writer.into_inner().map(Some).map_err(|e| Error::io("write", &path)(e.into_error()))
             }
             Sink::Parquet { mut file, group, kinds } => {
                 let failed = |e| parquet_failure(&path, e);
@@ -140,7 +164,7 @@ impl TableFile {
                 }
                 let mut file = file.into_inner().map_err(failed)?;
                 file.flush().map_err(Error::io("write", &path))?;
-                file.commit_with_digest()
+                Ok(Some(file))
             }
         }
     }

@@ -1,7 +1,9 @@
 //! `biollmnet screen`.
 
-use std::fmt::Write as _;
+mod summary;
+
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,16 +11,18 @@ use biollmnet::backend::Cpu;
 use biollmnet::data::{Columns, PairTable, Side};
 use biollmnet::embed::store::Dtype;
 use biollmnet::error::{Error, Result};
+use biollmnet::files::{Shard, shard_set};
 use biollmnet::ops::pair_score::PairScore;
-use biollmnet::screen::{HitTable, Library, Operand, ProgressFile, Screening};
+use biollmnet::screen::{HitTable, Library, Operand, ProgressFile, Screened, Screening, screen_shard};
 use biollmnet::train::Model;
 use clap::{Args, ValueEnum};
 use rustc_hash::FxHashSet;
-use serde_json::json;
 
 use super::device::Opened;
-use super::predict::{tell, write_rejects};
+use super::predict::write_rejects;
+use super::shard_flag::ShardFlag;
 use super::{Context, Outcome};
+use summary::{Rejects, Run};
 
 /// Arguments of `screen`.
 #[derive(Debug, Args)]
@@ -65,6 +69,8 @@ pub struct ScreenArgs {
     /// Take vectors of these encoders as if they were those of the model.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     accept_encoder: Vec<String>,
+    #[command(flatten)]
+    shard: ShardFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,16 +98,20 @@ fn finite(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| x.is_finite()).ok_or_else(|| format!("'{text}' is no number"))
 }
 
-/// Screens on the device that was asked for and writes the table of hits.
+/// Screens on the device that was asked for and writes the table of hits, or a shard of it.
 pub fn run(args: &ScreenArgs, context: &Context) -> Result<Outcome> {
-    match context.backend()? {
-        Opened::Cpu => run_on(&Cpu::single(), args, context),
-        Opened::Cuda(cuda) => run_on(cuda, args, context),
+    let shard = args.shard.choose(context)?;
+    if !shard.is_whole() && args.out == Path::new("-") {
+        return Err(Error::usage("a shard cannot be written to standard output", "name the table to be: --out FILE"));
     }
+    let screen = || match context.backend()? {
+        Opened::Cpu => run_on(&Cpu::single(), args, shard, context),
+        Opened::Cuda(cuda) => run_on(cuda, args, shard, context),
+    };
+    shard_set::recorded(slice::from_ref(&args.out), shard, screen)
 }
 
-fn run_on<B: PairScore + Sync>(backend: &B, args: &ScreenArgs, context: &Context) -> Result<Outcome> {
-    let device = context.backend()?.to_string();
+fn run_on<B: PairScore + Sync>(backend: &B, args: &ScreenArgs, shard: Shard, context: &Context) -> Result<Outcome> {
     let progress = context.progress.as_ref();
     let model = Model::load(&args.model)?;
     let label = label_index(&model, args.label.as_deref())?;
@@ -120,6 +130,7 @@ fn run_on<B: PairScore + Sync>(backend: &B, args: &ScreenArgs, context: &Context
         model: &model,
         targets: &targets,
         library: &library,
+        rows: shard.range(library.n_rows()),
         targets_side: if side == SideFlag::Rna { Side::Rna } else { Side::Partner },
         label,
         top_k: args.hits_per_target(pairs, library.len())?,
@@ -127,39 +138,22 @@ fn run_on<B: PairScore + Sync>(backend: &B, args: &ScreenArgs, context: &Context
         excluded: &excluded,
         folded: args.folded.as_deref().map(|folder| (folder, args.folded_dtype.into())),
     };
-    let started = Instant::now();
-    let (n_hits, rescored) = search(backend, args, context, &screening)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let rate = pairs as f64 / seconds.max(1e-9);
-    context.detail(format!(
-        "{pairs} pairs in {seconds:.1} s, {rate:.0} pairs/s on {device}, {rescored} of them exactly; {} networks; {} pairs \
-         excluded",
-        model.members.len(),
-        excluded.len()
-    ));
-
     let fresh: Vec<(&Path, &Operand)> = [(args.targets.as_path(), &targets_operand)]
         .into_iter()
         .chain(args.library.iter().map(PathBuf::as_path).zip(&library_operands))
         .filter(|(_, operand)| operand.is_fresh())
         .collect();
-    let (rejects, rejected) = refused(&fresh);
-    write_rejects(&args.out, (rejected > 0).then_some(rejects.as_bytes()), context)?;
-    warn("targets", &targets, context);
-    warn("library entries", &library, context);
-    let summary = format!(
-        "{}: {n_hits} hits of {} targets among {} entries, {rate:.0} pairs/s",
-        args.out.display(),
-        targets.len(),
-        library.len()
-    );
-    let counts = json!({
-        "out": args.out, "targets": targets.len(), "library": library.len(), "hits": n_hits,
-        "pairs": pairs, "seconds": seconds, "pairs_per_second": rate, "rescored": rescored, "excluded": excluded.len(),
-        "refused": targets.refused + library.refused, "rejected": rejected, "device": device,
-    });
-    tell(&args.out, context, summary, &counts)?;
-    Ok(Outcome::from_rejected(rejected))
+    let rejects = Rejects::of(&fresh);
+    let started = Instant::now();
+    let screened = if shard.is_whole() {
+        search(backend, args, context, &screening, &rejects)?
+    } else {
+        screen_shard(backend, &screening, (&args.out, shard), (&rejects.text, rejects.number), progress)?
+    };
+    summary::warn("targets", &targets, context);
+    summary::warn("library entries", &library, context);
+    let run = Run { screening: &screening, shard, seconds: started.elapsed().as_secs_f64(), rejected: rejects.number };
+    run.report(&screened, &args.out, context)
 }
 
 /// Finds the hits and writes their table; where it stands is kept beside the table until that is there.
@@ -168,15 +162,17 @@ fn search<B: PairScore + Sync>(
     args: &ScreenArgs,
     context: &Context,
     screening: &Screening<'_>,
-) -> Result<(usize, usize)> {
+    rejects: &Rejects,
+) -> Result<Screened> {
     let to_file = args.out.as_os_str() != "-";
     let mut stand = to_file.then(|| ProgressFile::beside(&args.out, screening)).transpose()?;
     let mut table = HitTable::create(&args.out, screening)?;
     let rescored =
         screening.run(backend, stand.as_mut(), context.progress.as_ref(), |target, hits| table.push(target, hits))?;
-    let n_hits = table.finish()?;
+    let hits = table.finish()?;
     stand.map_or(Ok(()), ProgressFile::finish)?;
-    Ok((n_hits, rescored))
+    write_rejects(&args.out, (rejects.number > 0).then_some(rejects.text.as_bytes()), context)?;
+    Ok(Screened::Written { hits, rescored, path: args.out.clone() })
 }
 
 fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {
@@ -185,28 +181,6 @@ fn label_index(model: &Model, name: Option<&str>) -> Result<usize> {
     names.iter().position(|known| known == name).ok_or_else(|| {
         Error::usage(format!("the model has no label '{name}'"), format!("choose one of: {}", names.join(", ")))
     })
-}
-
-/// Records that were refused while they were embedded on the way, as TSV, and their number.
-fn refused(fresh: &[(&Path, &Operand)]) -> (String, usize) {
-    let (mut text, mut n) = (String::from("file\tid\tstatus\n"), 0);
-    for (path, operand) in fresh {
-        for record in operand.store.records().filter(|record| record.row.is_none()) {
-            let id = record.id.replace(['\t', '\n', '\r'], " ");
-            let _ = writeln!(text, "{}\t{id}\t{}", path.display(), record.status.name());
-            n += 1;
-        }
-    }
-    (text, n)
-}
-
-fn warn(what: &str, collection: &Library, context: &Context) {
-    if collection.refused > 0 {
-        context.note(format!("warning: {} {what} have no vector and are skipped", collection.refused));
-    }
-    if collection.repeated > 0 {
-        context.note(format!("note: {} {what} repeat an earlier store and are taken once", collection.repeated));
-    }
 }
 
 impl ScreenArgs {

@@ -1,7 +1,7 @@
 //! Work on a folder that a later process goes on with: what is finished of it, signed, in `OUT/.partial/checkpoint/`.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -48,6 +48,12 @@ impl OutputFolder {
         Manifest::read_kind(&path.join(STAGING).join(FOLDER), kind).ok()
     }
 
+    /// Where a checkpoint has files of its own, which go with it: no manifest lists them.
+    #[must_use]
+    pub fn notes(&self) -> PathBuf {
+        self.staging().join(FOLDER)
+    }
+
     /// Makes all that was written so far durable and lists it, with `detail`: from here a later process can
     /// [go on](Self::resume). Also after a signal.
     ///
@@ -61,7 +67,7 @@ impl OutputFolder {
                 sync_folder(&entry.path())?;
             }
         }
-        let folder = staging.join(FOLDER);
+        let folder = self.notes();
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         sync_folder(&staging)?;
         manifest.write(&folder)?;
@@ -90,7 +96,7 @@ pub(super) fn remove(staging: &Path) -> Result<()> {
 pub(super) fn cut_back(staging: &Path, kept: &Manifest) -> Result<bool> {
     let mut paths = Vec::new();
     list_files(staging, "", &mut paths)?;
-    for path in paths.iter().filter(|path| kept.file(path).is_none() && *path != &format!("{FOLDER}/{MANIFEST}")) {
+    for path in paths.iter().filter(|path| kept.file(path).is_none() && !is_part_of(path)) {
         remove_file(&staging.join(path))?;
     }
     for file in &kept.files {

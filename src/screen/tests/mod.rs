@@ -1,4 +1,5 @@
 mod screening;
+mod shards;
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ use crate::progress::Silent;
 use crate::train::{Model, ModelConfig, Preset, Standardiser, TrainIndex, Trained};
 
 /// Random numbers that are the same everywhere.
-struct Draw(u64);
+pub(super) struct Draw(pub u64);
 
 impl Draw {
     fn below(&mut self, n: usize) -> usize {
@@ -27,7 +27,7 @@ impl Draw {
         ((self.0 >> 33) % n as u64) as usize
     }
     /// One of `levels` numbers in [−1, 1]: few of them make many ties.
-    fn number(&mut self, levels: usize) -> f32 {
+    pub fn number(&mut self, levels: usize) -> f32 {
         2.0 * self.below(levels) as f32 / (levels - 1) as f32 - 1.0
     }
 }
@@ -37,7 +37,7 @@ fn identity(name: &str) -> EncoderIdentity {
 }
 
 /// A store of these vectors; every seventh record has the vector of an earlier one by its sequence.
-fn store(folder: &Path, name: &str, vectors: &[Vec<f32>]) -> Arc<Store> {
+pub(super) fn store(folder: &Path, name: &str, vectors: &[Vec<f32>]) -> Arc<Store> {
     let options = StoreOptions {
         encoder: identity(name),
         modality: String::new(),
@@ -65,23 +65,23 @@ fn store(folder: &Path, name: &str, vectors: &[Vec<f32>]) -> Arc<Store> {
 
 /// What is screened.
 #[derive(Debug, Clone)]
-struct Case {
-    task: Task,
-    fusion: Fusion,
-    projection: Projection,
-    head: Vec<usize>,
-    members: usize,
-    side: Side,
-    n_targets: usize,
-    n_entries: usize,
+pub(super) struct Case {
+    pub task: Task,
+    pub fusion: Fusion,
+    pub projection: Projection,
+    pub head: Vec<usize>,
+    pub members: usize,
+    pub side: Side,
+    pub n_targets: usize,
+    pub n_entries: usize,
     /// Different numbers in a vector.
-    levels: usize,
-    k: usize,
-    seed: u64,
+    pub levels: usize,
+    pub k: usize,
+    pub seed: u64,
 }
 
 impl Case {
-    fn model(&self, draw: &mut Draw) -> Model {
+    pub(super) fn model(&self, draw: &mut Draw) -> Model {
         let (d_rna, d_partner) = (5, if self.projection == Projection::None { 5 } else { 7 });
         let mut training = Preset::RnaProtein.config().with_fusion(self.fusion);
         training.network.projection = self.projection;
@@ -124,15 +124,20 @@ impl Case {
         }
     }
 
+    /// Widths of the vectors of targets and entries.
+    pub(super) fn widths(&self, model: &Model) -> [usize; 2] {
+        match self.side {
+            Side::Rna => [model.config.d_rna, model.config.d_partner],
+            Side::Partner => [model.config.d_partner, model.config.d_rna],
+        }
+    }
+
     /// Screens on `backend`, and compares the ids of the hits, their order and their scores with brute force.
     fn check<B: PairScore + Sync>(&self, backend: &B) -> std::result::Result<(), TestCaseError> {
         let draw = &mut Draw(self.seed);
         let model = self.model(draw);
         let folder = tempfile::tempdir().unwrap();
-        let (d_targets, d_entries) = match self.side {
-            Side::Rna => (model.config.d_rna, model.config.d_partner),
-            Side::Partner => (model.config.d_partner, model.config.d_rna),
-        };
+        let [d_targets, d_entries] = self.widths(&model);
         let mut vectors = |n: usize, d: usize| -> Vec<Vec<f32>> {
             (0..n).map(|_| (0..d).map(|_| draw.number(self.levels)).collect()).collect()
         };
@@ -153,6 +158,7 @@ impl Case {
                 model: &model,
                 targets: &targets,
                 library: &library,
+                rows: 0..library.n_rows(),
                 targets_side: self.side,
                 label,
                 top_k: self.k,
@@ -243,7 +249,7 @@ fn brute_force(model: &Model, targets: &Library, library: &Library, case: &Case)
     targets.records().map(of_target).collect()
 }
 
-fn any_case() -> impl Strategy<Value = Case> {
+pub(super) fn any_case() -> impl Strategy<Value = Case> {
     let task = prop_oneof![Just(Task::Binary), Just(Task::Regression), Just(Task::MultiLabel)];
     let fusion = prop_oneof![Just(Fusion::Static), Just(Fusion::Input), Just(Fusion::Concat), Just(Fusion::Average)];
     let projection =
@@ -265,7 +271,7 @@ proptest! {
     }
 }
 
-fn large(fusion: Fusion, head: &[usize], n_entries: usize, levels: usize, k: usize) -> Case {
+pub(super) fn large(fusion: Fusion, head: &[usize], n_entries: usize, levels: usize, k: usize) -> Case {
     Case {
         task: Task::Binary,
         fusion,
@@ -304,6 +310,7 @@ fn screen_of(model: &Model, targets: &Library, library: &Library) -> Result<()> 
         model,
         targets,
         library,
+        rows: 0..library.n_rows(),
         targets_side: Side::Rna,
         label: 0,
         top_k: 1,
