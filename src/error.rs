@@ -115,8 +115,25 @@ pub fn bytes(n: u64) -> String {
     unit.map_or_else(|| format!("{n} bytes"), |(size, name)| format!("{:.1} {name}", n as f64 / size))
 }
 
+/// At most `most` letters of an id: its head and its tail with `…` between.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    let n_letters = text.chars().count();
+    if n_letters <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    let tail = kept / 3;
+    let head: String = text.chars().take(kept - tail).collect();
+    let end: String = text.chars().skip(n_letters - tail).collect();
+    format!("{head}…{end}")
+}
+
+/// Letters of an id in a message.
+pub const LONGEST_ID: usize = 60;
+
 fn named(id: &str) -> String {
-    if id.is_empty() { String::new() } else { format!("record '{id}': ") }
+    if id.is_empty() { String::new() } else { format!("record '{}': ", shortened(id, LONGEST_ID)) }
 }
 
 impl Error {
@@ -216,5 +233,19 @@ impl Error {
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_ids_are_shortened() {
+        assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
+        assert_eq!(shortened("abcdefghijklmnop", 10), "abcdef…nop");
+        assert_eq!(shortened("ééééééé", 4).chars().count(), 4);
+        let error = Error::record("x.fa", 3, "x".repeat(1000), "no letters", "add some");
+        assert!(error.to_string().len() < 120, "{error}");
     }
 }

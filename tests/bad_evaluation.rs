@@ -74,7 +74,7 @@ fn folds_files_that_do_not_fit() {
         ("word.tsv", "word.tsv:6: s0_fold 'x' is not a fold number"),
         ("huge.tsv", "is not a fold number"),
         ("gap.tsv", "the test part of fold 1 is empty"),
-        ("ragged.tsv", "line: 4"),
+        ("ragged.tsv", "ragged.tsv:4"),
     ] {
         bench.evaluate_refused(
             &[("--folds-file", file)],

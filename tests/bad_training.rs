@@ -153,9 +153,9 @@ fn a_full_disk_asks_to_try_again_and_leaves_nothing() {
     assert!(left.is_empty() && !there, "{left:?}");
     // A failed replacement keeps what was there.
     let again = bench.path("again");
-    on_small_disk(&again, "200k", || {
+    on_small_disk(&again, "400k", || {
         bench.train(&[("--out", "again/model")]).ends_with(0);
-        fs::write(again.join("ballast"), vec![0; 60_000]).unwrap();
+        fs::write(again.join("ballast"), vec![0; 240_000]).unwrap();
         let before = bench.read("again/model/manifest.json");
         bench.train(&[("--out", "again/model"), ("--force", ""), ("--seed", "5")]).ends_with(75);
         assert_eq!(bench.read("again/model/manifest.json"), before);

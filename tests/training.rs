@@ -77,7 +77,8 @@ fn trained(
         [run(0, 36, &[50, 51, 52, 57, 59], 12), run(20, 60, &[3, 4, 5], 12), run(9, 45, &[], 4), run(3, 7, &[], 9)];
     let runs = only.map_or(&runs[..], |i| &runs[i..=i]);
     let watch = Watch { data: &resident, criterion: Criterion::Loss, smooth: 1, patience };
-    let cohort = Cohort { data: &resident, config, start: OutputStart::MeanLabel, watch: Some(watch), runs };
+    let cohort =
+        Cohort { data: &resident, config, start: OutputStart::MeanLabel, watch: Some(watch), runs, notes: None };
     train(&backend, &cohort).unwrap()
 }
 
@@ -155,7 +156,14 @@ fn losses_follow_those_in_double_precision() {
         let backend = Cpu::single();
         let resident = ResidentData::new(&backend, &data).unwrap();
         let runs = [Run { rows: &rows, watched: &[], epochs: 15, seed: 7 }];
-        let cohort = Cohort { data: &resident, config: &config, start: OutputStart::Drawn, watch: None, runs: &runs };
+        let cohort = Cohort {
+            data: &resident,
+            config: &config,
+            start: OutputStart::Drawn,
+            watch: None,
+            runs: &runs,
+            notes: None,
+        };
         let found = train(&backend, &cohort).unwrap().remove(0).train_loss;
         let expected = in_f64(&data, &config, 7, 15);
         for (found, expected) in found.iter().zip(&expected) {

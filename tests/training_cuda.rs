@@ -72,7 +72,7 @@ fn trained<B: TrainingBackend>(backend: &B, data: &Dataset, config: &TrainConfig
     let runs = [run(0, 36, 25), run(20, 45, 25), run(9, 45, 4)];
     let runs = only.map_or(&runs[..], |i| &runs[i..=i]);
     let watch = Watch { data: &resident, criterion: Criterion::Loss, smooth: 1, patience: None };
-    let cohort = Cohort { data: &resident, config, start: OutputStart::Drawn, watch: Some(watch), runs };
+    let cohort = Cohort { data: &resident, config, start: OutputStart::Drawn, watch: Some(watch), runs, notes: None };
     train(backend, &cohort).unwrap()
 }
 

@@ -39,10 +39,9 @@ fn in_words(output: &Merged) -> String {
             format!("{}: merged already ({} records)", path.display(), detail.records)
         }
         Merged::Table(MergedScreen { out, shards: 0, .. }) => format!("{}: merged already", out.display()),
-        Merged::Table(MergedScreen { out, shards, hits, targets, entries, .. }) => format!(
-            "{}: {hits} hits of {targets} targets among {entries} entries, of {shards} shards",
-            out.display()
-        ),
+        Merged::Table(MergedScreen { out, shards, hits, targets, entries, .. }) => {
+            format!("{}: {hits} hits of {targets} targets among {entries} entries, of {shards} shards", out.display())
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! `biollmnet train`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use biollmnet::backend::Cpu;
 use biollmnet::error::Result;
-use biollmnet::train::Model;
+use biollmnet::train::{Model, TrainingNotes};
 use clap::Args;
 use serde_json::json;
 
@@ -33,21 +34,39 @@ pub struct TrainArgs {
     /// Replace a finished model.
     #[arg(long)]
     force: bool,
+    /// How often it is written down where the training stands: one that was stopped goes on from there when it is started again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    checkpoint: u64,
 }
 
 /// Trains and writes the model folder.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = args.training.config()?;
     let opened = context.backend()?;
-    let folder = Model::folder(&args.out, args.force)?;
+    let mut folder = Model::folder(&args.out, args.force)?;
     let pairs = args.input.load(context)?;
-    let (data, members, progress) = (&pairs.data, usize::from(args.members), context.progress.as_ref());
-    let model = match opened {
+    let (data, members) = (&pairs.data, usize::from(args.members));
+    let (cpu, device) = match opened {
         // Networks train side by side; one alone uses all threads.
-        Opened::Cpu if members == 1 => Model::train(&Cpu::all_threads(), data, &config, 1, args.seed, progress),
-        Opened::Cpu => Model::train(&Cpu::single(), data, &config, members, args.seed, progress),
-        Opened::Cuda(cuda) => Model::train(cuda, data, &config, members, args.seed, progress),
-    }?;
+        Opened::Cpu if members == 1 => (Cpu::all_threads(), Cpu::single().isa.name().to_owned()),
+        Opened::Cpu => (Cpu::single(), Cpu::single().isa.name().to_owned()),
+        Opened::Cuda(cuda) => (Cpu::single(), cuda.info().name.clone()),
+    };
+    let notes = TrainingNotes::within(&mut folder, data, &config, &device, Duration::from_secs(args.checkpoint))?;
+    let (progress, notes) = (context.progress.as_ref(), &notes);
+    let model = match opened {
+        Opened::Cpu => Model::train(&cpu, data, &config, members, args.seed, Some(notes), progress),
+        Opened::Cuda(cuda) => Model::train(cuda, data, &config, members, args.seed, Some(notes), progress),
+    };
+    let model = model.inspect_err(|error| {
+        if error.exit_code() != 75 || notes.is_empty() {
+            folder.forget();
+        }
+    })?;
+    let resumed = notes.resumed_epochs();
+    if resumed > 0 {
+        context.detail(format!("{resumed} epochs had been done before it was stopped"));
+    }
     model.save(folder, rejects_tsv(&pairs.table)?.as_deref())?;
     let epochs: Vec<usize> = model.members.iter().map(|member| member.kept_epoch).collect();
     let summary = model.config.network().summary();
@@ -55,7 +74,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     if context.json {
         print_json(&json!({
             "model": args.out, "pairs": pairs.data.len(), "rejected": pairs.table.rejects.len(), "network": summary,
-            "parameters": parameters, "members": args.members, "epochs": epochs, "task": model.config.task,
+            "parameters": parameters, "members": args.members, "epochs": epochs, "resumed_epochs": resumed, "task": model.config.task,
         }))?;
     } else {
         print(format!(

@@ -119,7 +119,7 @@ impl<'a, B: TrainingBackend> Networks<'a, B> {
             .zip(rows)
             .map(|(split, rows)| FitRun { train: &rows.train, inner: &rows.inner, seed: training_seed(split) })
             .collect();
-        let fitted = fit(self.backend, &FitPlan { data, config, runs: &runs })?;
+        let fitted = fit(self.backend, &FitPlan { data, config, runs: &runs, notes: None })?;
         Ok(fitted.into_iter().map(|fitted| (fitted.trained, fitted.inner_predictions)).collect())
     }
 
@@ -143,7 +143,7 @@ impl<'a, B: TrainingBackend> Networks<'a, B> {
                 seed: training_seed(split),
             })
             .collect();
-        let cohort = Cohort { data, config, start: OutputStart::Drawn, watch: Some(watch), runs: &runs };
+        let cohort = Cohort { data, config, start: OutputStart::Drawn, watch: Some(watch), runs: &runs, notes: None };
         Ok(train(self.backend, &cohort)?.into_iter().map(|trained| (trained, Vec::new())).collect())
     }
 }

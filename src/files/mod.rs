@@ -17,6 +17,7 @@ pub mod shard_set;
 pub mod space;
 pub mod verify;
 pub(crate) mod whole;
+pub(crate) mod words;
 
 pub use atomic::AtomicFile;
 pub use manifest::Manifest;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::OutputFolder;
 use super::atomic::write_file;
@@ -13,8 +14,10 @@ pub struct ProgressFolder {
     path: PathBuf,
     /// Digest of all that the work depends on.
     key: [u8; 32],
-    /// The folder is that of this process alone, and goes when nothing was noted in it.
-    own: bool,
+    /// The folder lies beside an output, and goes when nothing was noted in it.
+    beside: bool,
+    /// There is something to go on with.
+    noted: AtomicBool,
     /// Held for the lock on the folder: one process at a time does the work.
     _lock: Option<File>,
 }
@@ -32,7 +35,7 @@ impl ProgressFolder {
             Error::Busy { .. } => Error::Busy { path: out.to_path_buf() },
             other => other,
         })?;
-        Ok(Self { path, key, own: true, _lock: lock })
+        Ok(Self { path, key, beside: true, noted: false.into(), _lock: lock })
     }
 
     /// The notes of the checkpoint of an output folder, which go with it.
@@ -42,7 +45,7 @@ impl ProgressFolder {
     pub fn within(folder: &OutputFolder, key: [u8; 32]) -> Result<Self> {
         let path = folder.notes();
         fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
-        Ok(Self { path, key, own: false, _lock: None })
+        Ok(Self { path, key, beside: false, noted: false.into(), _lock: None })
     }
 
     /// A note of this work; `None` when it is not there, or not whole.
@@ -52,7 +55,11 @@ impl ProgressFolder {
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.path.join(name);
         match fs::read(&path) {
-            Ok(bytes) => Ok(self.content(bytes)),
+            Ok(bytes) => {
+                let content = self.content(bytes);
+                self.noted.fetch_or(content.is_some(), Ordering::Relaxed);
+                Ok(content)
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read", path)(e)),
         }
@@ -70,12 +77,19 @@ impl ProgressFolder {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write(&mut self, name: &str, mut content: Vec<u8>) -> Result<()> {
+    pub fn write(&self, name: &str, mut content: Vec<u8>) -> Result<()> {
         content.extend(self.key);
         let digest = *blake3::hash(&content).as_bytes();
         content.extend(digest);
-        self.own = false;
-        write_file(self.path.join(name), &content)
+        write_file(self.path.join(name), &content)?;
+        self.noted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// True when nothing was noted, and nothing of an earlier process was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.noted.load(Ordering::Relaxed)
     }
 
     /// Removes the notes: the output is there.
@@ -83,15 +97,15 @@ impl ProgressFolder {
     /// # Errors
     /// [`Error::Io`].
     pub fn finish(mut self) -> Result<()> {
-        self.own = false;
+        self.beside = false;
         fs::remove_dir_all(&self.path).map_err(Error::io("remove", &self.path))
     }
 }
 
 impl Drop for ProgressFolder {
     fn drop(&mut self) {
-        if self.own {
-            // What an earlier process noted keeps the folder.
+        if self.beside && self.is_empty() {
+            // What another screen noted keeps the folder.
             let _ = fs::remove_dir(&self.path);
         }
     }
@@ -108,7 +122,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("hits.tsv");
         let of_key = |key: u8| ProgressFolder::beside(&out, ".screening", [key; 32]);
-        let mut folder = of_key(1).unwrap();
+        let folder = of_key(1).unwrap();
         assert!(folder.read("a").unwrap().is_none());
         for content in [b"".to_vec(), b"some".to_vec()] {
             folder.write("a", content.clone()).unwrap();

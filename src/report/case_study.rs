@@ -3,10 +3,11 @@
 use super::axis::Axis;
 use super::figures::{Figure, confusion, network, scatter};
 use super::markup::{Attributes, Markup, Px};
-use super::numbers::{counted, exact, shortened, value};
+use super::numbers::{counted, exact, value};
 use super::page::{About, Page};
 use super::tsv::Tsv;
 use crate::data::Task;
+use crate::error::shortened;
 use crate::eval::result::{CaseEdge, CaseStudy};
 
 /// Rows that are always visible, and rows at most.

@@ -37,8 +37,6 @@ fn merge_one(output: PathBuf, progress: &dyn Progress) -> Result<Merged> {
 }
 
 fn has_shards_of_screen(output: &Path) -> Result<bool> {
-    let of_screen = |standing: &Standing| {
-        matches!(standing, Standing::Done(manifest) | Standing::Stopped(manifest) if manifest.kind == screen::SHARD_KIND)
-    };
+    let of_screen = |standing: &Standing| matches!(standing, Standing::Done(manifest) | Standing::Stopped(manifest) if manifest.kind == screen::SHARD_KIND);
     Ok(standings(output, &[screen::SHARD_KIND])?.iter().any(|(_, standing)| of_screen(standing)))
 }

@@ -136,8 +136,7 @@ impl<B: PairScore + Sync> Fold<'_, B> {
     /// Digest of all that the folded rows depend on.
     fn key(&self) -> String {
         let Self { source, rows, .. } = self;
-        let mut text =
-            format!("folded 1 {} {} {}", self.model.digest(), source.content_digest(), self.dtype.name());
+        let mut text = format!("folded 1 {} {} {}", self.model.digest(), source.content_digest(), self.dtype.name());
         if *rows != (0..source.n_rows()) {
             text += &format!(" rows {rows:?}");
         }

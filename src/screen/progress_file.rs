@@ -5,6 +5,7 @@ use std::path::Path;
 use super::candidates::{Candidates, Hit, Pending};
 use super::search::Screening;
 use crate::error::Result;
+use crate::files::words::{WordWriter, Words};
 use crate::files::{OutputFolder, ProgressFolder};
 
 /// A note for each tile of targets.
@@ -66,18 +67,15 @@ fn key_of(screening: &Screening<'_>) -> [u8; 32] {
 }
 
 fn bytes_of(next_row: usize, candidates: &[Candidates]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let number = |bytes: &mut Vec<u8>, x: u64| bytes.extend(x.to_le_bytes());
-    number(&mut bytes, next_row as u64);
-    number(&mut bytes, candidates.len() as u64);
+    let mut bytes = WordWriter::default();
+    bytes.number(next_row as u64);
+    bytes.number(candidates.len() as u64);
     for one in candidates {
-        number(&mut bytes, one.floor.to_bits());
-        number(&mut bytes, one.pending.len() as u64);
-        number(&mut bytes, one.settled.len() as u64);
-        bytes.extend_from_slice(bytemuck::cast_slice(&one.pending));
-        bytes.extend_from_slice(bytemuck::cast_slice(&one.settled));
+        bytes.number(one.floor.to_bits());
+        bytes.array(&one.pending);
+        bytes.array(&one.settled);
     }
-    bytes
+    bytes.finish()
 }
 
 fn parse(bytes: &[u8], k: usize) -> Option<Stand> {
@@ -85,31 +83,12 @@ fn parse(bytes: &[u8], k: usize) -> Option<Stand> {
     let (next_row, n) = (words.number()?, words.number()?);
     let mut candidates = Vec::new();
     for _ in 0..n {
-        let floor = f64::from_bits(words.number()?);
-        let (n_pending, n_settled) = (words.number()?, words.number()?);
-        let mut one = Candidates::new(k, floor);
-        one.pending = words.array::<Pending>(n_pending)?;
-        one.settled = words.array::<Hit>(n_settled)?;
+        let mut one = Candidates::new(k, f64::from_bits(words.number()?));
+        one.pending = words.array::<Pending>()?;
+        one.settled = words.array::<Hit>()?;
         candidates.push(one);
     }
     Some(Stand { next_row: next_row as usize, candidates })
-}
-
-/// What is left to read.
-struct Words<'a>(&'a [u8]);
-
-impl Words<'_> {
-    fn number(&mut self) -> Option<u64> {
-        let (word, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*word))
-    }
-    fn array<T: bytemuck::Pod>(&mut self, n: u64) -> Option<Vec<T>> {
-        let len = usize::try_from(n).ok()?.checked_mul(size_of::<T>())?;
-        let (bytes, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(bytemuck::pod_collect_to_vec(bytes))
-    }
 }
 
 #[cfg(test)]

@@ -154,9 +154,7 @@ impl TableFile {
         let Self { path, sink } = self;
         match sink {
             Sink::Stream(mut writer) => writer.flush().map_err(Error::io("write", &path)).map(|()| None),
-            Sink::Text(writer) => {
-                writer.into_inner().map(Some).map_err(|e| Error::io("write", &path)(e.into_error()))
-            }
+            Sink::Text(writer) => writer.into_inner().map(Some).map_err(|e| Error::io("write", &path)(e.into_error())),
             Sink::Parquet { mut file, group, kinds } => {
                 let failed = |e| parquet_failure(&path, e);
                 if !group.is_empty() {

@@ -23,12 +23,13 @@ const MAKE_AGAIN: &str =
     "train the model again, or copy the whole folder again (`biollmnet verify` names what changed)";
 
 impl Model {
-    /// Takes the folder that a model will be [saved](Self::save) to, before the training that it must not waste.
+    /// Takes the folder that a model will be [saved](Self::save) to, before the training that it must not waste, with the
+    /// [notes](super::TrainingNotes) of one that was stopped.
     ///
     /// # Errors
     /// As [`OutputFolder::create`].
     pub fn folder(path: &Path, force: bool) -> Result<OutputFolder> {
-        OutputFolder::create(path, KIND, force)
+        Ok(OutputFolder::resume(path, KIND, force, |_| true)?.0)
     }
 
     /// Writes the model into its [folder](Self::folder). `rejects` is the list of pairs that were left out, written as

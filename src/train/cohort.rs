@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::config::TrainConfig;
+use super::notes::TrainingNotes;
 use super::resident::ResidentData;
 use super::score::SCORING_BATCH;
 use super::standardise::Standardiser;
@@ -61,6 +62,8 @@ pub struct Cohort<'a, B: Memory> {
     pub watch: Option<Watch<'a, B>>,
     /// The runs.
     pub runs: &'a [Run<'a>],
+    /// Where it is written down how far they are.
+    pub notes: Option<&'a TrainingNotes>,
 }
 
 impl<'a, B: Memory> Cohort<'a, B> {

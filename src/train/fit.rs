@@ -2,6 +2,7 @@
 
 use super::cohort::{Cohort, OutputStart, Run, Trained, Watch};
 use super::config::TrainConfig;
+use super::notes::TrainingNotes;
 use super::resident::ResidentData;
 use super::run::train;
 use super::stop::{Criterion, Stop};
@@ -17,6 +18,8 @@ pub struct FitPlan<'a, B: Memory> {
     pub config: &'a TrainConfig,
     /// One network each.
     pub runs: &'a [FitRun<'a>],
+    /// Where it is written down how far they are.
+    pub notes: Option<&'a TrainingNotes>,
 }
 
 /// One network of a plan.
@@ -54,7 +57,7 @@ pub struct Fitted {
 /// # Errors
 /// What [`train`] reports.
 pub fn fit<B: TrainingBackend>(backend: &B, plan: &FitPlan<'_, B>) -> Result<Vec<Fitted>> {
-    let FitPlan { data, config, runs } = *plan;
+    let FitPlan { data, config, runs, notes } = *plan;
     let start = if config.stop == Stop::Default { OutputStart::MeanLabel } else { OutputStart::Drawn };
     let watch = |criterion, smooth, patience| Some(Watch { data, criterion, smooth, patience });
     let watch = match config.stop {
@@ -73,7 +76,7 @@ pub fn fit<B: TrainingBackend>(backend: &B, plan: &FitPlan<'_, B>) -> Result<Vec
             Run { rows, watched, epochs: config.epochs, seed: run.seed }
         })
         .collect();
-    let cohort = Cohort { data, config, start, watch, runs: &first };
+    let cohort = Cohort { data, config, start, watch, runs: &first, notes };
     let trained = train(backend, &cohort)?;
     let mut fitted: Vec<Fitted> = Vec::with_capacity(runs.len());
     for (trained, run) in trained.into_iter().zip(&first) {
@@ -105,7 +108,8 @@ fn refit<B: TrainingBackend>(
         return Ok(());
     }
     let (data, config, start) = (plan.data, plan.config, OutputStart::MeanLabel);
-    let refitted = train(backend, &Cohort { data, config, start, watch: None, runs: &runs })?;
+    let cohort = Cohort { data, config, start, watch: None, runs: &runs, notes: plan.notes };
+    let refitted = train(backend, &cohort)?;
     for (i, refitted) in again.into_iter().zip(refitted) {
         let first = &mut fitted[i].trained;
         let (watched_loss, watched) = (std::mem::take(&mut first.watched_loss), std::mem::take(&mut first.watched));

@@ -6,6 +6,7 @@ mod cohort;
 mod config;
 mod fit;
 mod model;
+mod notes;
 mod predict;
 mod published;
 mod resident;
@@ -14,6 +15,8 @@ mod score;
 mod similarity;
 mod standardise;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use calibration::Platt;
@@ -21,6 +24,7 @@ pub use cohort::{Cohort, OutputStart, Run, Trained, Watch, bytes_of_run, in_coho
 pub use config::{NetworkConfig, Preset, TrainConfig};
 pub use fit::{FitPlan, FitRun, Fitted, fit};
 pub use model::{Model, ModelConfig};
+pub use notes::TrainingNotes;
 pub use predict::{Prediction, Scoring};
 pub use resident::ResidentData;
 pub use run::train;

@@ -6,6 +6,7 @@ use super::calibration::Platt;
 use super::cohort::{Trained, bytes_of_run, in_cohorts};
 use super::config::TrainConfig;
 use super::fit::{FitPlan, FitRun, Fitted, fit};
+use super::notes::TrainingNotes;
 use super::resident::ResidentData;
 use super::similarity::TrainIndex;
 use super::stop::Stop;
@@ -71,6 +72,8 @@ impl Model {
     /// Calibration is fitted on the inner part, on the mean logit of networks that never trained on it. Where the
     /// stopping rule trains on it too, one more network is trained that does not.
     ///
+    /// With `notes` a training that was stopped goes on where it was.
+    ///
     /// # Errors
     /// What [`fit`] reports.
     pub fn train<B: TrainingBackend + Sync>(
@@ -79,6 +82,7 @@ impl Model {
         config: &TrainConfig,
         members: usize,
         seed: u64,
+        notes: Option<&TrainingNotes>,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let split = Split::without_test(data, config.inner, seed)?;
@@ -94,7 +98,7 @@ impl Model {
         let bytes = bytes_of_run(&config.fusion_config(data), config.batch);
         let mut fitted: Vec<Fitted> = in_cohorts(backend, runs.len(), bytes, |cohort| {
             let runs = &runs[cohort];
-            let fitted = fit(backend, &FitPlan { data: &resident, config, runs });
+            let fitted = fit(backend, &FitPlan { data: &resident, config, runs, notes });
             progress.advance(runs.len() as u64);
             fitted
         })?;

@@ -34,9 +34,35 @@ pub struct Trainer<'a, B: TrainingBackend> {
     /// `[steps of an epoch, runs, CLOCK_WORDS]`.
     clock: B::Buffer<u32>,
     recordings: B::Recordings,
+    /// The epoch that is under way, or was ended last.
     epoch: usize,
-    /// Steps that each run has taken.
+    /// The next segment of the epoch that is under way.
+    under_way: Option<usize>,
+    /// Steps that each run has taken with the whole of this epoch, and before it.
     steps: Vec<u32>,
+    steps_before: Vec<u32>,
+}
+
+/// Where a trainer stands: all that the further epochs depend on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub epoch: usize,
+    /// The next segment of the epoch, where it is not ended.
+    pub under_way: Option<usize>,
+    /// Steps before the epoch that is under way, or so far.
+    pub steps: Vec<u32>,
+    /// Losses of the epoch so far.
+    pub totals: Vec<f64>,
+    pub parameters: Vec<f32>,
+    /// First and second moments.
+    pub moments: [Vec<f32>; 2],
+}
+
+impl State {
+    /// The epoch to go on with.
+    pub fn next_epoch(&self) -> usize {
+        self.epoch + usize::from(self.under_way.is_none())
+    }
 }
 
 impl<'a, B: TrainingBackend> Trainer<'a, B> {
@@ -69,7 +95,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             clock: backend.zeros(longest.div_ceil(batch.max(1)) * runs.len() * CLOCK_WORDS)?,
             recordings: B::Recordings::default(),
             epoch: 0,
+            under_way: None,
             steps: vec![0; runs.len()],
+            steps_before: vec![0; runs.len()],
             network,
         };
         Ok((trainer, trained))
@@ -87,14 +115,14 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// # Errors
     /// When a loss stops being finite, a signal arrives, or an op fails.
     pub fn epoch(&mut self, active: &[bool]) -> Result<Vec<f64>> {
-        self.epoch += 1;
-        let n_rows = self.wind(active)?;
-        self.backend
-            .upload(&vec![0.0; 2 * active.len()], self.backend.view_mut(&mut self.work.totals, 0..2 * active.len()))?;
-        for (segment, n_rows) in n_rows.chunks(SEGMENT).enumerate() {
+        let n_rows = self.begin(active)?;
+        let done = self.under_way.unwrap_or_default();
+        for (segment, n_rows) in n_rows.chunks(SEGMENT).enumerate().skip(done) {
             check_interrupt()?;
             self.segment(segment * SEGMENT, n_rows)?;
+            self.under_way = Some(segment + 1);
         }
+        self.under_way = None;
         let totals = self.backend.fetch(self.backend.view(&self.work.totals, 0..2 * active.len()))?;
         let losses: Vec<f64> =
             self.backend.arrived(totals)?.as_chunks().0.iter().map(|[sum, known]| sum / known.max(1.0)).collect();
@@ -107,9 +135,54 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         }
     }
 
+    /// Begins the next epoch, or goes on with the one that is under way; returns the pairs of the longest run's steps.
+    fn begin(&mut self, active: &[bool]) -> Result<Vec<usize>> {
+        if self.under_way.is_none() {
+            self.epoch += 1;
+            self.under_way = Some(0);
+            self.set_totals(&vec![0.0; 2 * active.len()])?;
+        }
+        self.wind(active)
+    }
+
+    fn set_totals(&mut self, totals: &[f64]) -> Result<()> {
+        self.backend.upload(totals, self.backend.view_mut(&mut self.work.totals, 0..totals.len()))
+    }
+
+    /// All that the further epochs depend on; also in the midst of an epoch that was interrupted.
+    pub(super) fn state(&self) -> Result<State> {
+        let totals = self.backend.fetch(self.backend.view(&self.work.totals, 0..2 * self.steps.len()))?;
+        Ok(State {
+            epoch: self.epoch,
+            under_way: self.under_way,
+            steps: if self.under_way.is_some() { self.steps_before.clone() } else { self.steps.clone() },
+            totals: self.backend.arrived(totals)?,
+            parameters: self.parameters.download_all(self.backend)?,
+            moments: self.moments.download_all(self.backend)?,
+        })
+    }
+
+    /// Goes back to a state of a trainer of the same cohort. False, and nothing is to be done with this trainer, when it is of
+    /// another shape.
+    pub(super) fn restore(&mut self, state: &State) -> Result<bool> {
+        let State { epoch, under_way, steps, totals, parameters, moments } = state;
+        let fits = steps.len() == self.steps.len()
+            && totals.len() == 2 * steps.len()
+            && self.parameters.upload_all(self.backend, parameters)?
+            && self.moments.upload_all(self.backend, moments)?;
+        if fits {
+            self.set_totals(totals)?;
+            (self.epoch, self.under_way) = (*epoch, *under_way);
+            self.steps.clone_from(steps);
+            self.steps_before.clone_from(steps);
+        }
+        Ok(fits)
+    }
+
     /// Shuffles, and writes what every run does in every step of the epoch; returns the pairs of the longest run's step.
     fn wind(&mut self, active: &[bool]) -> Result<Vec<usize>> {
         let Cohort { config, runs, .. } = *self.cohort;
+        self.steps_before.clone_from(&self.steps);
         let (batch, longest) = (self.work.capacity, self.order.len() / runs.len().max(1));
         for (run, order) in runs.iter().zip(self.order.chunks_exact_mut(longest.max(1))) {
             let order = &mut order[..run.rows.len()];
@@ -157,5 +230,51 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             }
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cohort::{OutputStart, Run};
+    use super::super::resident::ResidentData;
+    use super::super::tests::{config, data};
+    use super::*;
+    use crate::backend::Cpu;
+
+    #[test]
+    fn a_trainer_goes_on_from_the_midst_of_an_epoch() {
+        let (data, mut config) = (data(), config());
+        // A hundred steps an epoch: two segments.
+        config.batch = 4;
+        let n = data.len() as u32;
+        let rows: Vec<u32> = (0..n).collect();
+        // The second run ends within the first segment.
+        let run = |seed: u64, rows| Run { rows, watched: &[], epochs: 3, seed };
+        let runs = [run(1, &rows), run(2, &rows[..120])];
+        let cpu = Cpu::single();
+        let resident = ResidentData::new(&cpu, &data).unwrap();
+        let start = OutputStart::Drawn;
+        let cohort = Cohort { data: &resident, config: &config, start, watch: None, runs: &runs, notes: None };
+        let new = || Trainer::new(&cpu, &cohort).unwrap().0;
+        let active = [true, true];
+        let mut whole = new();
+        let losses: Vec<Vec<f64>> = (0..3).map(|_| whole.epoch(&active).unwrap()).collect();
+        let mut first = new();
+        first.epoch(&active).unwrap();
+        let between = first.state().unwrap();
+        let steps = first.begin(&active).unwrap();
+        first.segment(0, &steps[..SEGMENT]).unwrap();
+        first.under_way = Some(1);
+        let midst = first.state().unwrap();
+        assert_eq!((between.next_epoch(), midst.next_epoch(), midst.under_way), (2, 2, Some(1)));
+        for state in [between, midst] {
+            let mut second = new();
+            assert!(second.restore(&state).unwrap());
+            assert!(second.state().unwrap() == state);
+            assert_eq!((1..3).map(|_| second.epoch(&active).unwrap()).collect::<Vec<_>>(), losses[1..]);
+            assert!(second.state().unwrap() == whole.state().unwrap());
+        }
+        let other = State { steps: vec![1], ..whole.state().unwrap() };
+        assert!(!new().restore(&other).unwrap());
     }
 }

@@ -43,6 +43,16 @@ fn jobs() -> Vec<Job> {
         job("predict over an old table", &[&predict.replace("pairs.tsv", "few.tsv"), predict]),
         job("predict, Parquet", &[&predict.replace("predictions.tsv", "p.parquet")]),
         job("screen", &[&format!("{screen} 5")]),
+        job("a shard of a screen", &[&format!("{screen} 5 --shard 0/2")]),
+        job(
+            "merge of a screen over an old table",
+            &[
+                &format!("{screen} 3"),
+                &format!("{screen} 5 --shard 0/2"),
+                &format!("{screen} 5 --shard 1/2"),
+                "merge hits.tsv",
+            ],
+        ),
         job("screen over an old table, folded", &[&format!("{screen} 3"), &format!("{screen} 5 --folded folded")]),
         job("export, npy", &["export @rna --format npy --out v.npy"]),
         job("export, csv", &["export @rna --format csv --out v.csv"]),

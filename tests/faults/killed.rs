@@ -72,11 +72,20 @@ fn embed(mut row: Row) {
 fn screen_and_train(mut row: Row) {
     let screen = "screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv";
     let train = "train --pairs @pairs.tsv --rna @rna --partner @partner --config @small.toml --out model";
+    let shard = |i: usize| format!("{screen} --folded folded --shard {i}/2");
     let jobs = [
         Job::new("screen", &[screen], Sameness::Files),
         Job::new("screen, a folded library", &[&format!("{screen} --folded folded")], Sameness::Files),
+        Job::new("screen, a shard", &[&shard(1)], Sameness::Files),
+        Job::new("merge of a screen", &[&shard(0), &shard(1), "merge hits.tsv"], Sameness::Files),
         Job::new("train", &[train], Sameness::Files),
         Job::new("train, two members", &[&format!("{train} --members 2")], Sameness::Files),
+        Job::new(
+            "train, noted after each epoch",
+            &[&format!("{train} --stop default --checkpoint 0")],
+            Sameness::Files,
+        ),
+        Job::new("train, two members, noted", &[&format!("{train} --members 2 --checkpoint 0")], Sameness::Files),
     ];
     let n = row.count(12, 600);
     kill(&mut row, &jobs, n);

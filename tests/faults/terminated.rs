@@ -28,7 +28,8 @@ fn terminated() {
 fn matrix_row(mut row: Row) {
     let kmer = "embed @many.fa --encoder kmer --out out --json";
     let esm = "embed @more.fa --encoder @esm --max-tokens 64 --out out --json";
-    let train = "train --pairs @pairs.tsv --rna @rna --partner @partner --config @long.toml --out model";
+    let train = "train --pairs @pairs.tsv --rna @rna --partner @partner --config @long.toml --out model --json";
+    let screen = "screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv";
     let jobs = [
         Job::new("kmer", &[kmer], Sameness::Vectors(&["out"])),
         Job::new(
@@ -38,15 +39,13 @@ fn matrix_row(mut row: Row) {
         ),
         Job::new("backbone", &[esm], Sameness::Vectors(&["out"])),
         Job::new("backbone, checkpoints", &[&format!("{esm} --checkpoint 0")], Sameness::Vectors(&["out"])),
-        Job::new(
-            "screen",
-            &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv"],
-            Sameness::Files,
-        ),
+        Job::new("screen", &[screen], Sameness::Files),
+        Job::new("screen, a shard", &[&format!("{screen} --shard 1/2")], Sameness::Files),
         Job::new("train", &[train], Sameness::Files),
+        Job::new("train, two networks", &[&format!("{train} --members 2 --checkpoint 0")], Sameness::Files),
     ];
     let mut rng = row.rng();
-    let (mut stopped, mut kept) = (0, 0);
+    let (mut stopped, mut kept, mut epochs) = (0, 0, 0);
     for i in 0..row.count(12, 100) {
         let job = &jobs[i % jobs.len()];
         let after = Duration::from_secs_f64(job.seconds * rng.random_range(0.0..1.0));
@@ -64,6 +63,9 @@ fn matrix_row(mut row: Row) {
                 let found = checkpoint(&trial)?;
                 kept += usize::from(found.is_some());
                 let again = trial.run_again()?;
+                if job.name.starts_with("train") {
+                    epochs += resumed_epochs(&again.out);
+                }
                 let Some(records) = found else { return Ok(()) };
                 let input = if job.name.starts_with("kmer") { "many.fa" } else { "more.fa" };
                 let before: usize = lengths(input)[records].iter().sum();
@@ -78,8 +80,17 @@ fn matrix_row(mut row: Row) {
             },
         );
     }
-    row.note(format!("{stopped} were stopped on their way, {kept} of them with a checkpoint to go on with"));
+    row.note(format!(
+        "{stopped} were stopped on their way, {kept} of them with a checkpoint of a store to go on with; trainings went on after \
+         {epochs} epochs in all"
+    ));
     row.end();
+}
+
+/// Epochs that a training did not do again; 0 of one that was finished before.
+fn resumed_epochs(out: &str) -> u64 {
+    let told: Result<serde_json::Value, _> = serde_json::from_str(out);
+    told.ok().and_then(|told| told["resumed_epochs"].as_u64()).unwrap_or(0)
 }
 
 /// The records of the input that the checkpoint of an embedding in this folder holds, where there is one.
@@ -89,8 +100,13 @@ fn checkpoint(trial: &Trial) -> anyhow::Result<Option<Range<usize>>> {
         return Ok(None);
     };
     let out = trial.path().join(manifest.ancestors().nth(3).context("a folder above the checkpoint")?);
-    let kept = [KIND, SHARD_KIND].into_iter().find_map(|kind| OutputFolder::checkpoint_at(&out, kind));
-    let Detail { records, shard, .. } = serde_json::from_value(kept.context("a checkpoint that can be read")?.detail)?;
+    let mut kinds = [KIND, SHARD_KIND].into_iter();
+    let Some(kept) = kinds.find_map(|kind| OutputFolder::checkpoint_at(&out, kind)) else {
+        let others = ["model", biollmnet::screen::SHARD_KIND].into_iter();
+        let other = others.filter_map(|kind| OutputFolder::checkpoint_at(&out, kind)).next();
+        return other.context("a checkpoint that can be read").map(|_| None);
+    };
+    let Detail { records, shard, .. } = serde_json::from_value(kept.detail)?;
     let first = shard.map_or(0, |shard| shard.first_record as usize);
     Ok(Some(first..first + records))
 }

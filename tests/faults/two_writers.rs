@@ -44,6 +44,20 @@ fn matrix_row(mut row: Row) {
             Sameness::Files,
         ),
         Job::new(
+            "a shard of a screen",
+            &["screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv --shard 1/2"],
+            Sameness::Files,
+        ),
+        Job::new(
+            "merge of a screen",
+            &[
+                "screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv --shard 0/2",
+                "screen --model @model --targets @rna --library @partner --top-k 5 --out hits.tsv --shard 1/2",
+                "merge hits.tsv",
+            ],
+            Sameness::Files,
+        ),
+        Job::new(
             "train",
             &["train --pairs @pairs.tsv --rna @rna --partner @partner --config @few.toml --out model"],
             Sameness::Files,

@@ -15,6 +15,7 @@ mod small_models;
 mod memory;
 mod mutation;
 mod runner;
+mod target;
 mod targets;
 
 /// Two tests a target: `few` cases of it, and all.

@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::memory;
 use crate::mutation::mutated;
 use crate::row::Row;
+use crate::target::Target;
 
 /// Longest time of a case, on a processor.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -26,19 +27,6 @@ const HUNG: Duration = Duration::from_secs(120);
 const ALL: usize = 100_000;
 /// Seed of the few.
 const SEED: u64 = 6;
-
-/// A reader, and what its input looks like.
-pub struct Target {
-    pub name: &'static str,
-    /// Reads the bytes to their end; true when nothing was refused.
-    pub read: fn(&[u8]) -> bool,
-    /// Sound inputs beside those of the corpus, made here where they are binary.
-    pub seeds: fn() -> Vec<Vec<u8>>,
-    /// What the format is made of.
-    pub words: &'static [&'static [u8]],
-    /// Makes checksums and the like fit the bytes again, so that what is behind them is reached; done to half the cases.
-    pub mend: Option<fn(Vec<u8>) -> Vec<u8>>,
-}
 
 /// `cases` of `target` from a fixed seed.
 pub fn few(target: &'static Target, cases: usize) {

@@ -188,7 +188,7 @@ fn run_of(rows: &[u32], seed: u64) -> Run<'_> {
 }
 
 fn cohort<'a, B: Memory>(data: &'a ResidentData<'a, B>, config: &'a TrainConfig, runs: &'a [Run<'a>]) -> Cohort<'a, B> {
-    Cohort { data, config, start: OutputStart::Drawn, watch: None, runs }
+    Cohort { data, config, start: OutputStart::Drawn, watch: None, runs, notes: None }
 }
 
 fn report(args: &FusionArgs, config: &TrainConfig, data: &Dataset, epochs: Vec<f64>, device: String) -> Report {

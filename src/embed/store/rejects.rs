@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use super::record::{NewRecord, Status};
-use crate::error::{Error, Result};
+use crate::error::{Error, LONGEST_ID, Result, shortened};
 
 /// Refused records that an error message quotes.
 const QUOTED: usize = 3;
@@ -28,7 +28,7 @@ impl Rejects {
         let earlier = !self.counts.is_empty();
         *self.counts.entry(status.name().to_owned()).or_insert(0) += 1;
         if self.quoted.len() < QUOTED {
-            self.quoted.push(format!("'{}': {reason}", record.id));
+            self.quoted.push(format!("'{}': {reason}", shortened(record.id, LONGEST_ID)));
         }
         let file = match &mut self.file {
             Some(file) => file,

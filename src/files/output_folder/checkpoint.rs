@@ -54,6 +54,11 @@ impl OutputFolder {
         self.staging().join(FOLDER)
     }
 
+    /// Forgets the checkpoint: work that cannot succeed leaves nothing to go on with.
+    pub fn forget(&mut self) {
+        self.kept = None;
+    }
+
     /// Makes all that was written so far durable and lists it, with `detail`: from here a later process can
     /// [go on](Self::resume). Also after a signal.
     ///

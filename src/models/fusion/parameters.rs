@@ -55,6 +55,28 @@ impl<B: Memory, T: Real> Parameters<B, T> {
         Ok(host)
     }
 
+    /// The parameters of all runs, with what lies between them.
+    ///
+    /// # Errors
+    /// When the copy fails.
+    pub fn download_all(&self, backend: &B) -> Result<Vec<T>> {
+        let mut host = vec![T::ZERO; self.runs * self.stride];
+        backend.download(backend.view(&self.values, 0..self.runs * self.stride), &mut host)?;
+        Ok(host)
+    }
+
+    /// Sets what [`download_all`](Self::download_all) gave; false where it was of another shape.
+    ///
+    /// # Errors
+    /// When the copy fails.
+    pub fn upload_all(&mut self, backend: &B, values: &[T]) -> Result<bool> {
+        let fits = values.len() == self.runs * self.stride;
+        if fits {
+            backend.upload(values, backend.view_mut(&mut self.values, 0..values.len()))?;
+        }
+        Ok(fits)
+    }
+
     /// Takes over the parameters of `run` from another cohort of the same shape.
     ///
     /// # Errors
@@ -88,5 +110,21 @@ impl<B: Memory, T: Real> Moments<B, T> {
     /// When the device has no memory left.
     pub fn zeros(backend: &B, runs: usize, len: usize) -> Result<Self> {
         Ok(Self { first: Parameters::zeros(backend, runs, len)?, second: Parameters::zeros(backend, runs, len)? })
+    }
+
+    /// First and second moments, as [`Parameters::download_all`] gives them.
+    ///
+    /// # Errors
+    /// When the copy fails.
+    pub fn download_all(&self, backend: &B) -> Result<[Vec<T>; 2]> {
+        Ok([self.first.download_all(backend)?, self.second.download_all(backend)?])
+    }
+
+    /// Sets what [`download_all`](Self::download_all) gave; false where it was of another shape.
+    ///
+    /// # Errors
+    /// When the copy fails.
+    pub fn upload_all(&mut self, backend: &B, [first, second]: &[Vec<T>; 2]) -> Result<bool> {
+        Ok(self.first.upload_all(backend, first)? && self.second.upload_all(backend, second)?)
     }
 }

@@ -1,11 +1,12 @@
 //! Dots with intervals: the leading metric of every model, and paired differences.
 
 use super::{Figure, Key, Swatch};
+use crate::error::shortened;
 use crate::eval::result::{Evaluation, Role};
 use crate::report::axis::{Axis, extent};
 use crate::report::markup::{Attributes, Px};
 use crate::report::metrics::{Metric, main_metric, main_model, overall};
-use crate::report::numbers::{exact, interval, rounded, shortened, value};
+use crate::report::numbers::{exact, interval, rounded, value};
 use crate::report::plot::{Frame, Panel, Plot};
 use crate::report::tsv::Tsv;
 

@@ -1,12 +1,13 @@
 //! The case study as a network: one RNA, its partners around it.
 
+use crate::error::shortened;
 use std::f64::consts::{PI, TAU};
 
 use super::{Figure, Key, Swatch};
 use crate::data::Task;
 use crate::eval::result::{CaseEdge, CaseStudy, Evaluation};
 use crate::report::markup::{Attributes, Markup, Px};
-use crate::report::numbers::{counted, exact, shortened, value};
+use crate::report::numbers::{counted, exact, value};
 use crate::report::plot::Panel;
 use crate::report::tsv::Tsv;
 

@@ -13,9 +13,9 @@ use super::super::rejects::write_rejects;
 use super::super::table::{Cell, Kind, TableFile};
 use super::{HITS, REJECTS, SHARD_KIND, ShardDetail, record};
 use crate::error::{Error, Result};
-use crate::files::shard_set::{FinishedShard, finished};
 use crate::files::Shard;
 use crate::files::folder_lock::lock;
+use crate::files::shard_set::{FinishedShard, finished};
 use crate::progress::{Progress, check_interrupt};
 
 /// Memory for what is read ahead of all shards.
@@ -40,7 +40,8 @@ pub struct MergedScreen {
 }
 
 /// Joins the shards of the screen `out` into its table, checks every byte of them on the way, and removes them when the table is
-/// in place. The table is, byte by byte, that of one process. One that is merged is left as it is.
+/// in place; a manifest in their folder says of which screen it is. The table is, byte by byte, that of one process. One that is
+/// merged is left as it is.
 ///
 /// Memory: a row of each shard and what is read ahead.
 ///
@@ -48,10 +49,10 @@ pub struct MergedScreen {
 /// [`Error::Data`] for missing shards; [`Error::Format`] for shards that do not belong together, and for damaged ones;
 /// [`Error::Busy`] while another process merges them; [`Error::Io`]; [`Error::Interrupted`].
 pub fn merge_shards(out: &Path, progress: &dyn Progress) -> Result<MergedScreen> {
-    let folder = Shard::folder_of(out);
-    let _lock = lock(&folder).map_err(|_| Error::Busy { path: out.to_path_buf() })?;
-    if record::is_merged(out)? {
-        remove(&folder)?;
+    let _lock = lock(&Shard::folder_of(out)).map_err(|_| Error::Busy { path: out.to_path_buf() })?;
+    let alone = out.is_file() && !Shard::folder_of(out).is_dir();
+    if alone || record::is_merged(out)? {
+        record::sweep(out)?;
         let out = out.to_path_buf();
         return Ok(MergedScreen { out, shards: 0, hits: 0, targets: 0, entries: 0, rejected: 0 });
     }
@@ -64,7 +65,6 @@ pub fn merge_shards(out: &Path, progress: &dyn Progress) -> Result<MergedScreen>
     let rejects = (first.rejected > 0).then(|| fs::read(&rejects).map_err(Error::io("read", &rejects))).transpose()?;
     write_rejects(out, rejects.as_deref())?;
     record::write(out, &first.key)?;
-    remove(&folder)?;
     Ok(MergedScreen {
         out: out.to_path_buf(),
         shards: shards.len(),
@@ -73,19 +73,6 @@ pub fn merge_shards(out: &Path, progress: &dyn Progress) -> Result<MergedScreen>
         entries: first.entries,
         rejected: first.rejected,
     })
-}
-
-/// Removes the shards: gone at once for whoever looks, also when this process is killed in its midst.
-fn remove(folder: &Path) -> Result<()> {
-    let absent_is_fine = |done: io::Result<()>| match done {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", folder)(e)),
-        _ => Ok(()),
-    };
-    let mut name = folder.as_os_str().to_owned();
-    name.push("-merged");
-    absent_is_fine(fs::remove_dir_all(&name))?;
-    absent_is_fine(fs::rename(folder, &name))?;
-    absent_is_fine(fs::remove_dir_all(&name))
 }
 
 fn detail_of(shard: &FinishedShard) -> Result<ShardDetail> {

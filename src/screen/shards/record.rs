@@ -1,44 +1,53 @@
-//! What is written beside a merged table, `OUT.merged.json`: of which screen it is, so that its shards are not done again.
+//! What is left in `OUT.shards` when the shards have become the table: of which screen it is, so that none is done again.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::SHARD_KIND;
 use crate::error::{Error, Result};
-use crate::files::atomic::write_file;
 use crate::files::digest::digest_path;
+use crate::files::manifest::MANIFEST;
 use crate::files::shard_set::{Standing, standings};
+use crate::files::{Manifest, Shard};
 
-/// The record.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    /// Digest of all that the hits depend on.
-    key: String,
-    /// The `.b3` of the table: of another table this is no record.
-    table: String,
-}
+/// Kind of the manifest.
+const KIND: &str = "merged-screen";
 
-fn path_of(out: &Path) -> PathBuf {
-    let mut name = out.as_os_str().to_owned();
-    name.push(".merged.json");
-    PathBuf::from(name)
-}
-
-/// Notes that the table `out` is that of the screen `key`.
+/// Notes that the table `out` is that of the screen `key`, and removes its shards.
 pub(super) fn write(out: &Path, key: &str) -> Result<()> {
-    let beside = digest_path(out);
-    let table = fs::read_to_string(&beside).map_err(Error::io("read", &beside))?;
-    let text = serde_json::to_vec(&Record { key: key.to_owned(), table }).unwrap_or_default();
-    write_file(path_of(out), &text)
+    let table = digest_path(out);
+    // Of another table this is no record.
+    let table = fs::read_to_string(&table).map_err(Error::io("read", &table))?;
+    Manifest::new(KIND, Vec::new(), json!({ "key": key, "table": table })).write(&Shard::folder_of(out))?;
+    sweep(out)
+}
+
+/// Removes what the record stands for.
+pub(super) fn sweep(out: &Path) -> Result<()> {
+    let folder = Shard::folder_of(out);
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
+        let path = entry.map_err(Error::io("read", &folder))?.path();
+        let removed = match path.file_name() {
+            Some(name) if name == MANIFEST => Ok(()),
+            _ if path.is_dir() => fs::remove_dir_all(&path),
+            _ => fs::remove_file(&path),
+        };
+        removed.map_err(Error::io("remove", &path))?;
+    }
+    Ok(())
 }
 
 /// The screen whose shards became the table `out`; `None` where none did, or another table has its place.
 pub(super) fn key(out: &Path) -> Option<String> {
-    let record: Record = serde_json::from_slice(&fs::read(path_of(out)).ok()?).ok()?;
+    let record = Manifest::read_kind(&Shard::folder_of(out), KIND).ok()?;
     let table = fs::read_to_string(digest_path(out)).ok()?;
-    (out.is_file() && table == record.table).then_some(record.key)
+    let key = record.detail["key"].as_str()?.to_owned();
+    (out.is_file() && record.detail["table"] == table.as_str()).then_some(key)
 }
 
 /// True when the table `out` was merged, and every shard that is still there is of it.

@@ -54,7 +54,7 @@ fn trained(data: &Dataset, members: usize, fusion: Fusion) -> Model {
     let mut config = TrainConfig { epochs: 2, stop: Stop::Fixed, ..preset }.with_fusion(fusion);
     config.network.projection = Projection::Both(20);
     config.network.head = vec![3];
-    Model::train(&Cpu::single(), data, &config, members, 5, &Silent).unwrap()
+    Model::train(&Cpu::single(), data, &config, members, 5, None, &Silent).unwrap()
 }
 
 fn predictions(model: &Model, data: &Dataset) -> Vec<Vec<Prediction>> {

@@ -119,8 +119,7 @@ fn what_is_done_is_not_done_again() {
     (shard(1), shard(2));
     let merged = setting.merge("hits.tsv").unwrap();
     assert_eq!((merged.hits, merged.rejected), (14, 2));
-    let files =
-        ["hits.tsv", "hits.tsv.b3", "hits.tsv.merged.json", "hits.tsv.rejects.tsv", "hits.tsv.rejects.tsv.b3"];
+    let files = ["hits.tsv", "hits.tsv.b3", "hits.tsv.rejects.tsv", "hits.tsv.rejects.tsv.b3", "hits.tsv.shards"];
     assert_eq!(setting.names(), files);
     // A second merge, and a shard that comes late.
     assert_eq!(setting.merge("hits.tsv").unwrap().shards, 0);
@@ -130,7 +129,9 @@ fn what_is_done_is_not_done_again() {
     let bytes = setting.whole("hits.tsv");
     assert!(matches!(shard(1), Screened::Merged(_)), "the same bytes are the same table");
     fs::write(setting.folder.path().join("hits.tsv.b3"), "of another table").unwrap();
-    assert!(matches!(shard(1), Screened::Written { .. }) && !is_merged(&setting.folder.path().join("hits.tsv")).unwrap());
+    assert!(
+        matches!(shard(1), Screened::Written { .. }) && !is_merged(&setting.folder.path().join("hits.tsv")).unwrap()
+    );
     (shard(0), shard(2));
     assert_eq!(setting.merge("hits.tsv").unwrap().shards, 3);
     assert!(fs::read(setting.folder.path().join("hits.tsv")).unwrap() == bytes);
@@ -142,17 +143,21 @@ fn a_merge_that_was_killed_is_ended() {
     let out = setting.folder.path().join("hits.tsv");
     let make = || (0..2).for_each(|index| drop(setting.shard("hits.tsv", Shard { index, count: 2 }, ("", 0)).unwrap()));
     make();
-    let kept = setting.folder.path().join("kept");
-    fs::rename(Shard::folder_of(&out), &kept).unwrap();
+    let (shards, kept) = (Shard::folder_of(&out), setting.folder.path().join("kept"));
+    fs::rename(&shards, &kept).unwrap();
     make();
     setting.merge("hits.tsv").unwrap();
-    // The table and its record are there, the shards are not yet removed, or half of them.
-    fs::rename(&kept, Shard::folder_of(&out)).unwrap();
+    let left = || fs::read_dir(&shards).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!(left(), ["manifest.json"]);
+    // The table and its record are there, and of the shards one is there, the other removed in part.
+    for index in 0..2 {
+        let name = Shard { index, count: 2 }.name();
+        fs::rename(kept.join(&name), shards.join(&name)).unwrap();
+    }
+    fs::remove_file(shards.join("00000-of-00002/manifest.json")).unwrap();
     assert!(is_merged(&out).unwrap());
     assert_eq!(setting.merge("hits.tsv").unwrap().shards, 0);
-    fs::create_dir_all(setting.folder.path().join("hits.tsv.shards-merged/00000-of-00002")).unwrap();
-    assert_eq!(setting.merge("hits.tsv").unwrap().shards, 0);
-    assert_eq!(setting.names(), ["hits.tsv", "hits.tsv.b3", "hits.tsv.merged.json"]);
+    assert_eq!(left(), ["manifest.json"]);
 }
 
 #[test]
@@ -205,7 +210,7 @@ fn a_folded_library_of_a_shard_has_its_rows_alone() {
     let whole = setting.screening(Shard::WHOLE, Some(folded));
     whole.run(&Cpu::single(), None, &Silent, |_, _| Ok(())).unwrap();
     let shard = Shard { index: 1, count: 3 };
-    fs::remove_file(setting.folder.path().join("hits.tsv.merged.json")).unwrap();
+    fs::remove_dir_all(Shard::folder_of(&out)).unwrap();
     screen_shard(&Cpu::single(), &setting.screening(shard, Some(folded)), (&out, shard), ("", 0), &Silent).unwrap();
     assert_eq!(kept(), 1);
 }

@@ -14,8 +14,8 @@ use biollmnet::tokens;
 
 use super::{read, scratch};
 use crate::checkpoint::safetensors;
-use crate::runner::Target;
 use crate::small_models::{ESM_CONFIG, hugging_face};
+use crate::target::Target;
 
 pub const MANIFEST: Target = Target {
     name: "manifest",

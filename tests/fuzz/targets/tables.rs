@@ -10,7 +10,7 @@ use biollmnet::data::{
 use biollmnet::files::input::Input;
 
 use super::{read, scratch};
-use crate::runner::Target;
+use crate::target::Target;
 
 pub const PAIRS: Target = Target {
     name: "pairs",

@@ -8,7 +8,7 @@ use zip::CompressionMethod;
 
 use super::{read, scratch};
 use crate::checkpoint::{self, Saved};
-use crate::runner::Target;
+use crate::target::Target;
 
 pub const SAFETENSORS: Target = Target {
     name: "safetensors",

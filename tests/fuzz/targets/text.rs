@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::read;
-use crate::runner::Target;
+use crate::target::Target;
 
 pub const FASTA: Target = Target {
     name: "fasta",

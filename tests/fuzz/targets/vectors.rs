@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use super::tensors::npy_of;
 use super::{read, scratch};
 use crate::checkpoint::{self, Saved};
-use crate::runner::Target;
+use crate::target::Target;
 
 pub const VECTORS: Target = Target {
     name: "vectors",
