@@ -70,7 +70,12 @@ fn processes_shards_threads_and_kills_do_not_change_a_byte() {
     }
     bench.run(&["merge", "shards"]).ends_with(0);
     same("shards");
-    // In random order; each is killed at random moments before it is let go to its end, and the merge, too.
+    killed_and_finished(&bench, |i| shard("killed", i), "killed");
+    same("killed");
+}
+
+/// Makes the shards in random order, each killed at random moments before it is let go to its end, and merges them likewise.
+fn killed_and_finished(bench: &Bench, shard: impl Fn(usize) -> Command, out: &str) {
     let mut rng = ChaCha8Rng::seed_from_u64(13);
     let mut killed = |mut program: Command| {
         let mut child: Child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -82,18 +87,42 @@ fn processes_shards_threads_and_kills_do_not_change_a_byte() {
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(7));
     for &i in &order {
         for _ in 0..3 {
-            killed(shard("killed", i));
+            killed(shard(i));
         }
-        assert!(shard("killed", i).output().unwrap().status.success());
+        assert!(shard(i).output().unwrap().status.success());
     }
     let merge = || {
         let mut program = bench.program();
-        program.args(["merge", "killed"]);
+        program.args(["merge", out]);
         program
     };
     killed(merge());
     assert!(merge().output().unwrap().status.success());
-    same("killed");
+}
+
+#[test]
+fn screens_have_one_table_too() {
+    let bench = Bench::new();
+    bench.run(&train(&[])).ends_with(0);
+    let screen = |out: &str, more: &[&str]| {
+        let mut program = bench.program();
+        program.args(["--device", "cpu", "screen", "--model", "model", "--targets", "rna", "--library", "partner"]);
+        program.args(["--exhaustive", "--out", out]).args(more);
+        program
+    };
+    let done = |mut program: Command| assert!(program.output().unwrap().status.success());
+    done(screen("whole.tsv", &[]));
+    let mut threads = screen("threads.tsv", &["--threads", "3"]);
+    threads.env_remove("BIOLLMNET_THREADS");
+    done(threads);
+    let shard = |out: &str, i: usize| screen(out, &["--shard", &format!("{i}/{SHARDS}")]);
+    (0..SHARDS).for_each(|i| done(shard("shards.tsv", i)));
+    bench.run(&["merge", "shards.tsv"]).ends_with(0);
+    killed_and_finished(&bench, |i| shard("killed.tsv", i), "killed.tsv");
+    let whole = bench.read("whole.tsv");
+    for table in ["threads.tsv", "shards.tsv", "killed.tsv"] {
+        assert!(bench.read(table) == whole, "{table} differs");
+    }
 }
 
 #[test]

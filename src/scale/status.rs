@@ -43,7 +43,7 @@ pub fn status(out: &Path) -> Result<Vec<Status>> {
         // Another table may have the place that the shards are to take.
         let is_table = || Ok(out.is_file() && (shards.is_empty() || screen::is_merged(&out)?));
         let finished = Manifest::read(&out).is_ok() || is_table()?;
-        Ok(Status { shards, finished, out })
+        Ok(Status { out, finished, shards })
     };
     outputs_at(out)?.into_iter().map(status_of).collect()
 }

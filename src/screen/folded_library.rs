@@ -1,5 +1,6 @@
 //! A library folded by one model, kept on disk: embedding stores of the folded rows, one for each member and table.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl<B: PairScore + Sync> Fold<'_, B> {
         let Self { source, rows, .. } = self;
         let mut text = format!("folded 1 {} {} {}", self.model.digest(), source.content_digest(), self.dtype.name());
         if *rows != (0..source.n_rows()) {
-            text += &format!(" rows {rows:?}");
+            let _ = write!(text, " rows {rows:?}");
         }
         blake3::hash(text.as_bytes()).to_string()
     }

@@ -136,8 +136,8 @@ mod tests {
 
         #[test]
         fn written_molecules_come_back(molecules in proptest::collection::vec(("[CNOc1()=]{1,20}", "[!-~é]{1,12}"), 0..8)) {
-            let text: String = molecules.iter().map(|(smiles, id)| format!("{smiles}\t{id}\n")).collect();
-            let records = read(text).unwrap();
+            let lines: Vec<String> = molecules.iter().map(|(smiles, id)| format!("{smiles}\t{id}\n")).collect();
+            let records = read(lines.concat()).unwrap();
             let found: Vec<_> = words(&records).into_iter().map(|(_, smiles, id)| (smiles, id)).collect();
             let expected: Vec<_> = molecules.iter().map(|(smiles, id)| (smiles.as_str(), id.as_str())).collect();
             assert_eq!(found, expected);

@@ -102,8 +102,8 @@ fn checkpoint(trial: &Trial) -> anyhow::Result<Option<Range<usize>>> {
     let out = trial.path().join(manifest.ancestors().nth(3).context("a folder above the checkpoint")?);
     let mut kinds = [KIND, SHARD_KIND].into_iter();
     let Some(kept) = kinds.find_map(|kind| OutputFolder::checkpoint_at(&out, kind)) else {
-        let others = ["model", biollmnet::screen::SHARD_KIND].into_iter();
-        let other = others.filter_map(|kind| OutputFolder::checkpoint_at(&out, kind)).next();
+        let mut others = ["model", biollmnet::screen::SHARD_KIND].into_iter();
+        let other = others.find_map(|kind| OutputFolder::checkpoint_at(&out, kind));
         return other.context("a checkpoint that can be read").map(|_| None);
     };
     let Detail { records, shard, .. } = serde_json::from_value(kept.detail)?;

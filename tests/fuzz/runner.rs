@@ -141,7 +141,7 @@ impl Stopwatch {
     }
 
     fn took(&self) -> Duration {
-        self.busy.zip(Self::busy()).map_or_else(|| self.began.elapsed(), |(began, now)| now - began)
+        self.busy.zip(Self::busy()).map_or_else(|| self.began.elapsed(), |(began, now)| now.saturating_sub(began))
     }
 
     fn busy() -> Option<Duration> {

@@ -116,7 +116,8 @@ fn what_is_done_is_not_done_again() {
     assert_eq!(shard(0), Screened::UpToDate(place(0)));
     let error = setting.merge("hits.tsv").unwrap_err();
     assert!(error.to_string().contains("2 of the 3 shards") && error.to_string().contains("1/3, 2/3"), "{error}");
-    (shard(1), shard(2));
+    shard(1);
+    shard(2);
     let merged = setting.merge("hits.tsv").unwrap();
     assert_eq!((merged.hits, merged.rejected), (14, 2));
     let files = ["hits.tsv", "hits.tsv.b3", "hits.tsv.rejects.tsv", "hits.tsv.rejects.tsv.b3", "hits.tsv.shards"];
@@ -132,7 +133,8 @@ fn what_is_done_is_not_done_again() {
     assert!(
         matches!(shard(1), Screened::Written { .. }) && !is_merged(&setting.folder.path().join("hits.tsv")).unwrap()
     );
-    (shard(0), shard(2));
+    shard(0);
+    shard(2);
     assert_eq!(setting.merge("hits.tsv").unwrap().shards, 3);
     assert!(fs::read(setting.folder.path().join("hits.tsv")).unwrap() == bytes);
 }
