@@ -30,7 +30,7 @@ memory() {
 }
 # They write their own lines: a row, a format, the trials that were really made.
 began rows cargo test --release --test faults -- --ignored --test-threads=1 --nocapture &
-began slurm scripts/slurm-test.sh --trials "${FAULT_TRIALS:-50}" target/release/biollmnet &
+began slurm scripts/slurm-test.sh --trials "${FAULT_TRIALS:-50}" --kills 2 target/release/biollmnet &
 began fuzz scripts/fuzz.sh ${FAULT_TRIALS:+--runs "$FAULT_TRIALS"}
 began memory memory
 wait

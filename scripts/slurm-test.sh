@@ -123,14 +123,19 @@ CONF
 printf 'NodeName=%s Name=gpu File=%s\n' "$node" /dev/null "$node" /dev/zero >"$place/gres.conf"
 export SLURM_CONF=$place/slurm.conf
 
-until_true() { # seconds, words for a failure, command…
-  local limit=$1 words=$2 i
-  shift 2
+within() { # seconds, command…
+  local limit=$1 i
+  shift
   for ((i = 0; i < limit * 5; i++)); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.2
   done
-  fail "$words within $limit s"
+  return 1
+}
+until_true() { # seconds, words for a failure, command…
+  local limit=$1 words=$2
+  shift 2
+  within "$limit" "$@" || fail "$words within $limit s"
 }
 start_slurmd() {
   slurmd -D -N "$node" >>"$place/slurmd-console.log" 2>&1 &
@@ -188,7 +193,8 @@ vectors_of() { find "$1".shards -path '*/.partial' -prune -o -path '*/vec/*' -pr
 workers() { # store: processes of this Slurm that embed it
   local pid
   for pid in $(with_children $(shepherds)); do
-    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "^$program embed input.fa.*--out $1 \$"; then echo "$pid"; fi
+    # It may have ended meanwhile.
+    if { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q "^$program embed input.fa.*--out $1 \$"; then echo "$pid"; fi
   done
 }
 is_at_work() { [ -n "$(workers "$1")" ] || [ -e "$1/manifest.json" ]; }
@@ -208,9 +214,17 @@ kill_node() {
   kill -9 "${daemon[slurmd]}" 2>/dev/null || true
   kill_jobs
   sleep 1
-  start_slurmd
-  until_true 60 "the node did not come back" is_up
-  echo -n ' node'
+  # A busy controller takes most of a minute to see it; a daemon that waits for a job that is no more is started again.
+  for ((start = 0; start < 3; start++)); do
+    start_slurmd
+    if within 90 is_up; then
+      echo -n ' node'
+      return
+    fi
+    kill -9 "${daemon[slurmd]}" 2>/dev/null || true
+    sleep 1
+  done
+  fail "the node did not come back"
 }
 
 for ((trial = 1; trial <= trials; trial++)); do
@@ -218,7 +232,8 @@ for ((trial = 1; trial <= trials; trial++)); do
   echo -n "trial $trial:"
   submit "$out" >submitted.json
   for ((kill = 0; kill < kills; kill++)); do
-    until_true 60 "no worker was seen" is_at_work "$out"
+    # After the node was lost, the controller takes up to a minute to miss its jobs.
+    until_true 240 "no worker was seen" is_at_work "$out"
     sleep "$(awk -v seed="$RANDOM" 'BEGIN { srand(seed); print rand() * 2.5 }')"
     finished+=" $(vectors_of "$out")"
     if [ $((RANDOM % 3)) = 0 ] || [ $(((trial + kill) % 4)) = 2 ]; then kill_node; shots=$((shots + 1))
@@ -226,7 +241,7 @@ for ((trial = 1; trial <= trials; trial++)); do
     else echo -n ' (nothing to kill)'; fi
   done
   for ((again = 0; ; again++)); do
-    until_true 180 "the jobs did not end" is_over
+    until_true 400 "the jobs did not end" is_over
     [ ! -e "$out/manifest.json" ] || break
     [ "$again" -lt 5 ] || fail "trial $trial: the store is not there after $again resubmissions"
     # Somebody resubmits what was lost: finished shards are not done again.
@@ -262,7 +277,7 @@ array=$(array_of)
 # The last task, whose number is that of the whole array.
 until_true 120 "the last task did not begin" test -s "out/warned-${array}_3.txt"
 scancel --batch --signal=TERM "${array}_3"
-until_true 180 "the jobs did not end" is_over
+until_true 400 "the jobs did not end" is_over
 [ "$(restarts "$array")" = '3 Restarts=0 1 Restarts=1' ] || fail "a warned task: $(restarts "$array")"
 [ "$(seen warned)" = "$whole" ] || fail "a warned task: other bytes"
 # No GPU is held twice at any moment, both are used, and each of the five tasks had one.
