@@ -220,6 +220,23 @@ fn upward(source: &str, path: &Path) -> Vec<String> {
     faults
 }
 
+/// Files of `sources` that no other file declares as its module: nothing compiles them.
+fn orphans(sources: &[(String, String)]) -> Vec<String> {
+    let declared: Vec<Vec<String>> = sources
+        .iter()
+        .flat_map(|(name, text)| {
+            let (above, words) = (module_path(Path::new(name)), tokens(&code_only(text)));
+            let inner = words.windows(2).filter(|pair| pair[0].0 == "mod").map(|pair| pair[1].0.clone());
+            inner.map(|name| [above.clone(), vec![name]].concat()).collect::<Vec<_>>()
+        })
+        .collect();
+    let is_orphan = |name: &&String| {
+        let path = module_path(Path::new(name));
+        path.len() > 1 && path[1] != "bin" && !declared.contains(&path)
+    };
+    sources.iter().map(|(name, _)| name).filter(is_orphan).map(|name| format!("{name} is no module")).collect()
+}
+
 // ---- House rules ----
 
 /// `unsafe` outside `allowed` files, or without a line that says why it is sound.
@@ -348,6 +365,13 @@ fn modules_use_each_other_downward_only() {
     let sources = files("src", &["rs"]);
     assert!(sources.len() > 10, "the sources were not found");
     assert_clean(sources.iter().flat_map(|(name, text)| upward(text, Path::new(&name[4..]))).collect());
+}
+
+#[test]
+fn every_file_is_a_module() {
+    assert_clean(orphans(&files("src", &["rs"])));
+    let of = |text: &str| orphans(&[("src/a/mod.rs".into(), text.into()), ("src/a/b.rs".into(), String::new())]);
+    assert_eq!((of("pub mod b;").len(), of("// mod b;").len()), (1, 2), "and that of `a` itself");
 }
 
 #[test]
