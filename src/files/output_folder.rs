@@ -2,7 +2,7 @@
 //!
 //! Files are written to `OUT/.partial/`. The commit puts the finished manifest there as a journal, moves every file to
 //! its place and the manifest last. A process killed before the commit leaves only `.partial`, which the next run
-//! sweeps, or goes on with where there is a [checkpoint]; one killed in its midst leaves the journal, with which the next
+//! sweeps, or goes on with where there is a checkpoint; one killed in its midst leaves the journal, with which the next
 //! run ends the move.
 
 mod checkpoint;

@@ -47,15 +47,36 @@ pub(super) struct IdsWriter {
 
 #[derive(Default)]
 struct Columns {
-    id: Vec<ByteArray>,
+    id: Texts,
     /// Rows of the accepted records, and for each record whether it has one.
     row: Vec<i64>,
     has_row: Vec<i16>,
-    digest: Vec<ByteArray>,
+    digest: Texts,
     length: Vec<i32>,
     unknown: Vec<i32>,
-    flags: Vec<ByteArray>,
-    status: Vec<ByteArray>,
+    flags: Texts,
+    status: Texts,
+}
+
+/// A column of texts, one after the other, and where each ends: an allocation per text would scatter what is given back.
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The texts as Parquet takes them: parts of one allocation.
+    fn into_values(self) -> Vec<ByteArray> {
+        let whole = ByteArray::from(self.bytes);
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| whole.slice(start, end - start)).collect()
+    }
 }
 
 impl IdsWriter {
@@ -75,23 +96,23 @@ impl IdsWriter {
 
     pub fn push(&mut self, record: &NewRecord, row: Option<u32>, status: Status) -> Result<()> {
         let group = &mut self.group;
-        group.id.push(record.id.into());
+        group.id.push(record.id);
         group.row.extend(row.map(i64::from));
         group.has_row.push(i16::from(row.is_some()));
-        group.digest.push(to_hex(&record.digest).into_bytes().into());
+        group.digest.push(&to_hex(&record.digest));
         // Parquet holds unsigned numbers in the bits of signed ones.
         group.length.push(record.length as i32);
         group.unknown.push(record.unknown as i32);
-        group.flags.push(record.flags.names().into_bytes().into());
-        group.status.push(status.name().into());
+        group.flags.push(&record.flags.names());
+        group.status.push(status.name());
         self.ids += record.id.len();
         self.rows += 1;
-        if group.id.len() == GROUP || self.ids >= GROUP_IDS { self.write_group() } else { Ok(()) }
+        if group.length.len() == GROUP || self.ids >= GROUP_IDS { self.write_group() } else { Ok(()) }
     }
 
     /// Writes the rest; returns the number of records.
     pub fn finish(mut self) -> Result<usize> {
-        if !self.group.id.is_empty() {
+        if !self.group.length.is_empty() {
             self.write_group()?;
         }
         self.file.close().map_err(|e| failure("write", &self.path, e))?;
@@ -101,19 +122,19 @@ impl IdsWriter {
     fn write_group(&mut self) -> Result<()> {
         let group = std::mem::take(&mut self.group);
         self.ids = 0;
-        write_columns(&mut self.file, &group).map_err(|e| failure("write", &self.path, e))
+        write_columns(&mut self.file, group).map_err(|e| failure("write", &self.path, e))
     }
 }
 
-fn write_columns(file: &mut SerializedFileWriter<BufWriter<File>>, group: &Columns) -> Result<(), ParquetError> {
+fn write_columns(file: &mut SerializedFileWriter<BufWriter<File>>, group: Columns) -> Result<(), ParquetError> {
     let mut rows = file.next_row_group()?;
-    write_column::<ByteArrayType, _>(&mut rows, &group.id, None, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.id.into_values(), None, None)?;
     write_column::<Int64Type, _>(&mut rows, &group.row, Some(&group.has_row), None)?;
-    write_column::<ByteArrayType, _>(&mut rows, &group.digest, None, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.digest.into_values(), None, None)?;
     write_column::<Int32Type, _>(&mut rows, &group.length, None, None)?;
     write_column::<Int32Type, _>(&mut rows, &group.unknown, None, None)?;
-    write_column::<ByteArrayType, _>(&mut rows, &group.flags, None, None)?;
-    write_column::<ByteArrayType, _>(&mut rows, &group.status, None, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.flags.into_values(), None, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &group.status.into_values(), None, None)?;
     rows.close().map(|_| ())
 }
 
@@ -254,6 +275,12 @@ mod tests {
         Ok(sizes)
     }
 
+    fn texts(text: &str, n: usize) -> Texts {
+        let mut texts = Texts::default();
+        (0..n).for_each(|_| texts.push(text));
+        texts
+    }
+
     #[test]
     fn long_ids_end_a_group_early() {
         let folder = tempfile::tempdir().unwrap();
@@ -275,16 +302,16 @@ mod tests {
         for n in [GROUP, GROUP + 1] {
             let mut writer = IdsWriter::create(path.clone()).unwrap();
             let group = Columns {
-                id: vec!["x".into(); n],
+                id: texts("x", n),
                 has_row: vec![0; n],
-                digest: vec![to_hex(&[0; DIGEST_BYTES]).into_bytes().into(); n],
+                digest: texts(&to_hex(&[0; DIGEST_BYTES]), n),
                 length: vec![0; n],
                 unknown: vec![0; n],
-                flags: vec!["".into(); n],
-                status: vec![Status::NoSequence.name().into(); n],
+                flags: texts("", n),
+                status: texts(Status::NoSequence.name(), n),
                 ..Columns::default()
             };
-            write_columns(&mut writer.file, &group).unwrap();
+            write_columns(&mut writer.file, group).unwrap();
             writer.finish().unwrap();
             let read = groups(&path, n);
             assert_eq!(read.is_ok(), n == GROUP);
