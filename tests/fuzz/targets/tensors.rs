@@ -89,6 +89,8 @@ pub const NPY: Target = Target {
         if let Ok(npy::Npy::Numbers(array)) = &array
             && let Some((rows, columns)) = array.matrix_shape()
             && rows > 0
+            // Rows of nothing may be as many as a number can say.
+            && columns > 0
         {
             assert!(rows * columns * array.element.size() <= bytes.len());
             let mut row = vec![0.0; columns];
