@@ -15,13 +15,23 @@ impl Vectors {
     /// Zeros for records of so many vectors each, of width `dim`.
     #[must_use]
     pub fn zeros(dim: usize, rows: impl IntoIterator<Item = usize>) -> Self {
-        let mut starts = vec![0];
+        let mut vectors = Self::default();
+        vectors.reset(dim, rows);
+        vectors
+    }
+
+    /// Becomes zeros, in the memory that it has.
+    pub fn reset(&mut self, dim: usize, rows: impl IntoIterator<Item = usize>) {
+        self.dim = dim;
+        self.starts.clear();
+        self.starts.push(0);
         let mut end = 0;
         for n in rows {
             end += n;
-            starts.push(end);
+            self.starts.push(end);
         }
-        Self { dim, values: vec![0.0; end * dim], starts }
+        self.values.clear();
+        self.values.resize(end * dim, 0.0);
     }
 
     /// The numbers of record `i`, `[rows, dim]`.

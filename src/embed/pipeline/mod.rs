@@ -4,6 +4,7 @@
 mod tests;
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -185,7 +186,7 @@ pub fn embed<E: RecordEncoder>(
         let writers: Vec<StoreWriter> = writers.collect::<Result<_>>()?;
         let total = (measure == Measure::Tokens).then_some(whole.tokens() / options.shard.count as u64);
         progress.begin("embed", measure.unit(), total.filter(|_| counts));
-        let mut job = Job { encoder, poolings: &poolings, options, writers, first: share.before(), next: 0, work };
+        let mut job = Job { encoder, poolings: &poolings, options, writers, first: share.before(), next: 0, vectors: Vec::new(), work };
         let done = job.run(&mut share, repeatable, progress).and_then(|()| {
             progress.finish();
             work = job.work;
@@ -233,6 +234,8 @@ struct Job<'a, E> {
     first: u64,
     /// Records of the share before the chunk at hand.
     next: usize,
+    /// Of a chunk; kept, since memory that is given back and asked for again lies scattered in the end.
+    vectors: Vec<Vectors>,
     work: Work,
 }
 
@@ -263,8 +266,18 @@ impl<E: RecordEncoder> Job<'_, E> {
         let mut chunk = share.chunk(ahead)?;
         while !chunk.is_empty() {
             check_interrupt()?;
-            // The next chunk is read while this one is encoded.
-            let (next, done) = rayon::join(|| share.chunk(ahead), || self.store(&chunk, progress));
+            // The next chunk is read while this one is encoded. That is always done by this thread: allocators keep what
+            // each thread gave back, and memory would grow with the threads that it was done by.
+            let (next, done) = if rayon::current_num_threads() == 1 {
+                let done = self.store(&chunk, progress);
+                (share.chunk(ahead), done)
+            } else {
+                thread::scope(|scope| {
+                    let reader = scope.spawn(|| share.chunk(ahead));
+                    let done = self.store(&chunk, progress);
+                    (reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), done)
+                })
+            };
             done?;
             self.next += chunk.len();
             chunk = next?;
@@ -316,14 +329,13 @@ impl<E: RecordEncoder> Job<'_, E> {
             entries.push((entry, refusal));
         }
         progress.advance(skipped);
-        let mut vectors: Vec<Vectors> = self
-            .poolings
-            .iter()
-            .map(|&pooling| Vectors::zeros(encoder.dim(pooling), fresh.iter().map(|item| encoder.rows(item, pooling))))
-            .collect();
+        self.vectors.resize_with(self.poolings.len(), Vectors::default);
+        for (vectors, &pooling) in self.vectors.iter_mut().zip(self.poolings) {
+            vectors.reset(encoder.dim(pooling), fresh.iter().map(|item| encoder.rows(item, pooling)));
+        }
         let failed: FxHashMap<usize, Refusal> =
-            self.encoder.encode(&fresh, self.poolings, &mut vectors, progress)?.into_iter().collect();
-        for (writer, vectors) in self.writers.iter_mut().zip(&vectors) {
+            self.encoder.encode(&fresh, self.poolings, &mut self.vectors, progress)?.into_iter().collect();
+        for (writer, vectors) in self.writers.iter_mut().zip(&self.vectors) {
             // A store may be ahead of another that was stopped at an earlier checkpoint.
             let behind = writer.n_records().saturating_sub(self.next);
             for (entry, refusal) in entries.iter().skip(behind) {
