@@ -88,6 +88,8 @@ impl IdsWriter {
             .set_dictionary_enabled(false)
             .set_encoding(Encoding::PLAIN)
             .set_statistics_enabled(EnabledStatistics::None)
+            // Nobody asks for a page; its index would stay in memory up to the end.
+            .set_offset_index_disabled(true)
             .build();
         let schema = parse_message_type(SCHEMA).map_err(failed)?;
         let file = SerializedFileWriter::new(BufWriter::new(file), Arc::new(schema), Arc::new(properties));

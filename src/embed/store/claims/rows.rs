@@ -27,7 +27,7 @@ impl Hash for Key {
 /// when that is not over twice as long, so that there are few. A filter of fixed size tells that most new keys are in
 /// none of them.
 ///
-/// Memory: 24 MB at most, 8 bytes for 256 entries besides. Disk: 20 bytes an entry, twice as much during a merge.
+/// Memory: 24 MB at most, 8 bytes for 1024 entries besides. Disk: 20 bytes an entry, twice as much during a merge.
 pub(super) struct Rows {
     folder: PathBuf,
     recent: FxHashMap<Key, u32>,

@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::{Error, Result};
 
 /// Entries between two keys that are kept in memory.
-const STRIDE: usize = 256;
+const STRIDE: usize = 1024;
 /// Bytes that are read or written at once.
 const BUFFER: usize = 256 << 10;
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn every_entry_is_found_also_in_a_merged_run() {
         let folder = tempfile::tempdir().unwrap();
-        for (n, m) in [(0, 0), (1, 0), (255, 3), (256, 256), (5000, 1200)] {
+        for (n, m) in [(0, 0), (1, 0), (1023, 3), (1024, 1024), (5000, 1200)] {
             let (a, b) = (entries(n, 2), entries(m, 3));
             let merged = Run::merged(run(folder.path(), &a), run(folder.path(), &b), folder.path());
             for (mut run, held) in [(run(folder.path(), &a), vec![&a]), (merged.unwrap(), vec![&a, &b])] {
