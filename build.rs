@@ -23,6 +23,8 @@ const TARGETS: [(&str, &[&str]); 4] = [
     ("compute_100", &["sm_100"]),
     ("compute_120", &["sm_120"]),
 ];
+/// The target of kernels that include `hopper.cuh`.
+const HOPPER: &str = "compute_90a";
 const FLAGS: [&str; 6] =
     ["-std=c++17", "-O3", "-fatbin", "-Xptxas=-v", "--compress-mode=size", "-allow-unsupported-compiler"];
 
@@ -118,9 +120,10 @@ impl Nvcc {
             return Ok(log);
         }
         let _ = fs::remove_file(&key);
+        let targets = self.targets.iter().filter(|(ptx, _)| !kernel.is_for_hopper() || *ptx == HOPPER);
         let output = Command::new(&self.path)
             .args(FLAGS)
-            .args(self.targets.iter().map(|(ptx, code)| format!("-gencode=arch={ptx},code=[{}]", code.join(","))))
+            .args(targets.map(|(ptx, code)| format!("-gencode=arch={ptx},code=[{}]", code.join(","))))
             .args(["--threads", &threads.to_string(), "-o"])
             .args([&image, &kernel.path])
             .output()
@@ -154,6 +157,13 @@ struct Kernel {
     name: String,
     path: PathBuf,
     text: String,
+}
+
+impl Kernel {
+    /// Whether it uses what compute capability 9.0 alone has.
+    fn is_for_hopper(&self) -> bool {
+        self.text.contains("#include \"hopper.cuh\"")
+    }
 }
 
 fn package() -> PathBuf {

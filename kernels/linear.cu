@@ -18,9 +18,7 @@
 // wider than 64 need the tile of 128, and wider than 128 they may not be.
 //
 // An output is one sum over k in ascending order (halves: 16 at a time on the tensor cores), whatever tile and batch.
-#include "rt.cuh"
-
-enum Epilogue { STORE, GELU, RELU, ADD, SWIGLU, ROPE };
+#include "linear.cuh"
 
 template <class T> struct Layer {
   const T *x, *weight;
@@ -271,23 +269,7 @@ template <int SIDE> RT_DEV void multiply_tile(Feed<float, SIDE> feed, unsigned c
 
 // ---- Epilogues ----
 
-// z Phi(z), to be rounded to a half: Phi(-|z|) = 2^P(|z|) within 2e-7, P a fit on 0 .. 6 that goes on falling.
-RT_DEV float gelu(float z, f16*) {
-  const float t = fminf(fabsf(z), 16.f);
-  float p = -5.9078358e-7f;
-  p = fmaf(p, t, 9.8507284e-6f);
-  p = fmaf(p, t, -3.1007118e-5f);
-  p = fmaf(p, t, -5.5372926e-4f);
-  p = fmaf(p, t, 7.6708029e-3f);
-  p = fmaf(p, t, -5.2965624e-2f);
-  p = fmaf(p, t, -0.45903470f);
-  p = fmaf(p, t, -1.1511289f);
-  p = fmaf(p, t, -0.99999948f);
-  // z or 0, less what the tail takes away; a NaN is not below 0.
-  return fmaf(-t, rt_exp2(p), z < 0.f ? 0.f : z);
-}
-
-// The same to a few units in the last place, far into the left tail: with s = 1 / (1 + c t), erfc(t) = e^(-t^2) s P(s).
+// z Phi(z) to a few units in the last place, far into the left tail: with s = 1 / (1 + c t), erfc(t) = e^(-t^2) s P(s).
 RT_DEV float gelu(float z, float*) {
   const float magnitude = fabsf(z), s = 1.f / fmaf(magnitude, 0.3275911f * 0.70710678f, 1.f);
   float p = 0.05616019f;
@@ -309,10 +291,6 @@ RT_DEV float gelu(float z, float*) {
 }
 
 // a sigmoid(beta a); infinities are kept out of the product with 0.
-RT_DEV float swish(float a, float beta, f16*) {
-  const float bounded = a < -1e30f ? -1e30f : a;
-  return bounded * rt_reciprocal(1.f + rt_exp2(bounded * beta * -1.4426950f));
-}
 RT_DEV float swish(float a, float beta, float*) {
   const float bounded = a < -1e30f ? -1e30f : a;
   return bounded / (1.f + expf(-beta * bounded));
@@ -433,12 +411,9 @@ RT_DEV void finish_tile(const Layer<T>& layer, const Corner& corner, const float
 
 // ---- Kernels ----
 
-// Blocks go down 8 tiles of rows, then on to the next columns: those that run together share rows and weights.
 template <int SIDE> RT_DEV Corner corner_of(int block, int m, int n, int columns) {
-  constexpr int GROUP = 8;
-  const int across = (n + columns - 1) / columns, group = block / (GROUP * across);
-  const int down = min(GROUP, (m + SIDE - 1) / SIDE - group * GROUP), place = block - group * GROUP * across;
-  return Corner{(group * GROUP + place % down) * SIDE, place / down * columns, columns};
+  const TilePlace tile = tile_place(block, (m + SIDE - 1) / SIDE, (n + columns - 1) / columns);
+  return Corner{tile.row * SIDE, tile.column * columns, columns};
 }
 
 template <class T, int SIDE, Epilogue E> RT_DEV void linear(const Layer<T>& layer) {

@@ -9,6 +9,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define RT_DEV static __device__ __forceinline__
+#define RT_DEV_MEMBER __device__ __forceinline__
 // A kernel of blocks of `threads`, of which `blocks` fit a multiprocessor.
 #define RT_KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 // Follows the body of a kernel: the host shim lists it, the device has nothing to add.

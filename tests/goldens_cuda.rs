@@ -13,6 +13,7 @@ mod standin;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use biollmnet::backend::cuda::TensorCores;
 use biollmnet::backend::{Activation, Cpu, Cuda, Memory};
 use biollmnet::models::backbone::Backbone;
 use biollmnet::models::encoder::{Encoder, Workspace};
@@ -25,24 +26,27 @@ use half::f16;
 
 #[test]
 fn committed_encoders_agree_in_every_intermediate() {
-    let Some(cuda) = device() else { return };
-    for case in &COMMITTED {
-        run(case, &golden::committed(), &cuda);
+    for cuda in devices() {
+        for case in &COMMITTED {
+            run(case, &golden::committed(), &cuda);
+        }
     }
 }
 
 #[test]
 fn shared_encoders_agree() {
     let Some(folder) = golden::shared() else { return };
-    let Some(cuda) = device() else { return };
-    for case in &SHARED {
-        run(case, &folder, &cuda);
+    for cuda in devices() {
+        for case in &SHARED {
+            run(case, &folder, &cuda);
+        }
     }
 }
 
-fn device() -> Option<Cuda> {
-    standin::load()?;
-    Some(Cuda::open(0).unwrap())
+/// The device with either tensor cores; none where there is no stand-in.
+fn devices() -> Vec<Cuda> {
+    let paths = standin::load().map(|_| [TensorCores::Wgmma, TensorCores::Mma]);
+    paths.into_iter().flatten().map(|path| Cuda::open_with(0, path).unwrap()).collect()
 }
 
 #[track_caller]
@@ -57,7 +61,7 @@ fn run(case: &Case, folder: &Path, cuda: &Cuda) {
     let job = Job { case, backbone, names: tokens.keys().map(String::as_str).collect(), batch };
     let expected = Expected::read(folder, case.expected);
 
-    let mut single = Differences::of(&format!("{} in f32 on CUDA", case.checkpoint));
+    let mut single = Differences::of(&format!("{} in f32 on {cuda:?}", case.checkpoint));
     job.each::<_, f32>(cuda, Precision::F32, &expected, |name, what, found, expected| {
         single.compare(name, what, found, expected, if POOLINGS.contains(&what) { POOLED } else { PER_TOKEN });
     });
@@ -70,7 +74,7 @@ fn run(case: &Case, folder: &Path, cuda: &Cuda) {
         let worst = plain.entry(what.to_owned()).or_default();
         *worst = worst.max(error);
     });
-    let mut half = Differences::of(&format!("{} in f16 on CUDA, beside twice the plain error", case.checkpoint));
+    let mut half = Differences::of(&format!("{} in f16 on {cuda:?}, beside twice the plain error", case.checkpoint));
     job.each::<_, f16>(cuda, Precision::F16, &expected, |name, what, found, expected| {
         half.compare(name, what, found, expected, 2.0 * plain[what]);
     });

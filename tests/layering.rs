@@ -11,7 +11,7 @@ const ORDER: [&str; 21] = [
     "cli", "selftest", "report", "scale", "screen", "eval", "train", "embed", "models", "features", "data", "metrics",
     "ops", "weights", "tokens", "mol", "backend", "seq", "files", "progress", "error",
 ];
-const UNSAFE_FILES: [&str; 13] = [
+const UNSAFE_FILES: [&str; 14] = [
     "src/backend/cuda/cublas.rs",
     "src/backend/cuda/images/nvrtc.rs",
     "src/backend/cuda/launch.rs",
@@ -20,6 +20,7 @@ const UNSAFE_FILES: [&str; 13] = [
     "src/backend/cuda/probe.rs",
     "src/backend/cuda/recordings.rs",
     "src/backend/cuda/staging.rs",
+    "src/backend/cuda/tensor_map.rs",
     "src/cli/bench/peak.rs",
     "src/files/mapped.rs",
     "src/ops/linear/finish.rs",

@@ -14,11 +14,17 @@ fn program() -> Command {
     command
 }
 
-/// The self-test on a stand-in made of kernels with these macros; none where it cannot be made.
-fn on_stand_in(defines: &[&str], [copies, seed]: [&str; 2], filter: &str) -> Option<Output> {
+/// The self-test on a stand-in made of kernels with these macros, with these variables; none where it cannot be made.
+fn on_stand_in(
+    defines: &[&str],
+    [copies, seed]: [&str; 2],
+    filter: &str,
+    variables: &[(&str, &str)],
+) -> Option<Output> {
     let folder = standin::library(defines)?;
     let mut command = program();
     command.args(["--device", "cuda", "--filter", filter]);
+    command.envs(variables.iter().copied());
     command.env("LD_LIBRARY_PATH", &folder).env("BIOLLMNET_KERNELS", &folder);
     command.env("BIOLLMNET_STANDIN_COPY", copies).env("BIOLLMNET_STANDIN_SEED", seed);
     Some(command.output().expect("the program starts"))
@@ -48,12 +54,35 @@ fn a_filter_that_fits_nothing_is_refused() {
     assert!(text(&output).contains("no case holds the text 'linnear'"), "{}", text(&output));
 }
 
+/// The products of a warp, where the device has those of a warpgroup too.
+const OLDER: [(&str, &str); 1] = [("BIOLLMNET_TENSOR_CORES", "mma")];
+
+#[track_caller]
+fn passes(modes: &[[&str; 2]], filter: &str, variables: &[(&str, &str)]) {
+    for &mode in modes {
+        let Some(output) = on_stand_in(&[], mode, filter, variables) else { return };
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(0), "copies {}, seed {}, {variables:?}:\n{said}", mode[0], mode[1]);
+        println!("copies {}, seed {}, {variables:?}: {}", mode[0], mode[1], said.lines().last().unwrap_or_default());
+    }
+}
+
 #[test]
 fn the_kernels_pass_in_every_order() {
-    for mode in MODES {
-        let Some(output) = on_stand_in(&[], mode, "") else { return };
-        assert_eq!(output.status.code(), Some(0), "copies {}, seed {}:\n{}", mode[0], mode[1], text(&output));
-        println!("copies {}, seed {}: {}", mode[0], mode[1], text(&output).lines().last().unwrap_or_default());
+    passes(&MODES, "", &[]);
+}
+
+#[test]
+fn the_kernels_of_older_tensor_cores_pass_in_every_order() {
+    passes(&MODES, "linear_", &OLDER);
+    passes(&MODES, "attention f16", &OLDER);
+    passes(&MODES[3..], "encoder_esm2 f16", &OLDER);
+}
+
+#[test]
+fn every_tile_of_linear_layers_passes() {
+    for tile in ["256", "128", "64"] {
+        passes(&[["early", "0"], ["late", "2"], ["late", "3"]], "linear_", &[("BIOLLMNET_LINEAR_TILE", tile)]);
     }
 }
 
@@ -61,6 +90,7 @@ fn the_kernels_pass_in_every_order() {
 fn filters(file: &str) -> &'static [&'static str] {
     match file {
         "attention" => &["attention f16"],
+        "attention_wgmma" => &["attention f16 2 heads of 64", "attention f16 1 heads of 128"],
         "attention_f32" => &["attention f32"],
         "bias_activation" => &["bias_activation f32"],
         "gated_fusion" => &["gated_fusion f32", "gated_fusion f16"],
@@ -68,6 +98,7 @@ fn filters(file: &str) -> &'static [&'static str] {
         "gemm" => &["gemm f32 Nt", "gemm f32 Nn"],
         "layer_norm" => &["layer_norm f32", "layer_norm f16"],
         "linear" => &["linear_store f32", "linear_store f16", "linear_rope f32", "linear_rope f16"],
+        "linear_wgmma" => &["linear_store f16"],
         "pair_score" => &[
             "pair_score f32 signed L1",
             "pair_score f32 ReLU",
@@ -100,9 +131,10 @@ fn plants() -> BTreeSet<(String, String)> {
 }
 
 /// In which mode and by which case the self-test finds a planted mistake; `None` where every case passes.
-fn found(plant: &str, filter: &str) -> Option<String> {
+fn found(file: &str, plant: &str, filter: &str) -> Option<String> {
+    let variables = if matches!(file, "linear" | "attention") { &OLDER[..] } else { &[] };
     MODES.iter().find_map(|&[copies, seed]| {
-        let output = on_stand_in(&[plant], [copies, seed], filter)?;
+        let output = on_stand_in(&[plant], [copies, seed], filter, variables)?;
         let (code, said) = (output.status.code(), text(&output));
         assert!(matches!(code, Some(0 | 1)), "{plant}, {filter}: {code:?}\n{said}");
         let failed = said.lines().find(|line| line.contains("FAILED")).unwrap_or_default();
@@ -119,7 +151,7 @@ fn planted_mistakes_are_found() {
     assert!(plants.len() >= 8, "{plants:?}");
     for (file, plant) in &plants {
         for filter in filters(file) {
-            let found = found(plant, filter);
+            let found = found(file, plant, filter);
             println!("{plant} in {file}.cu: {}", found.as_deref().unwrap_or("NOT FOUND"));
             assert!(found.is_some(), "{plant} in kernels/{file}.cu passes the cases '{filter}'");
         }

@@ -1,6 +1,7 @@
 #include "block.h"
 #include <algorithm>
 #include <cstdio>
+#include "async_units.h"
 #include "failure.h"
 #include "launch.h"
 #include "warp.h"
@@ -9,11 +10,20 @@ namespace rt_host {
 
 thread_local Thread* current __attribute__((tls_model("initial-exec"))) = nullptr;
 
+Block::Block() = default;
+Block::~Block() = default;
+
+AsyncUnits& Block::async() {
+  if (!units) units = std::make_unique<AsyncUnits>(*this);
+  return *units;
+}
+
 void Block::run(const Launch& of, Index3 at) {
   launch = &of;
   index = at;
   start();
   schedule();
+  if (!error && units) units->check_block();
   if (!error && !shared.intact()) {
     report(*this, nullptr, cuda_illegal_address, "shared memory was written past its %zu bytes", of.shared_bytes);
   }
@@ -27,6 +37,7 @@ void Block::start() {
   error = 0;
   mmas = 0;
   shared.reset(launch->shared_bytes);
+  units.reset();
   stacks.reserve(live);
   const u32 n_warps = (live + warp_lanes - 1) / warp_lanes;
   if (threads.size() != n_warps * warp_lanes) threads.resize(n_warps * warp_lanes);
@@ -74,7 +85,8 @@ void Block::schedule() {
       resume(warp.threads[__builtin_ctz(warp.ready)]);
       if (error) return;
     }
-    if (!progress) return report_deadlock();
+    // Copies come as late as they may: when no thread can go on without them.
+    if (!progress && !(units && units->copies.deliver_one())) return report_deadlock();
   }
 }
 
@@ -138,6 +150,7 @@ void Block::thread_main() {
   const Launch& launch = *block.launch;
   launch.kernel.call(launch.kernel, launch.arguments);
   Warp& warp = *me.warp;
+  if (block.units) block.units->check_thread((u32)warp.position, (u32)(&me - block.threads.data()));
   if (warp.arrived) {
     fail(cuda_launch_failed, "returned while lanes %08x wait in %s", warp.arrived, warp.operation->name);
   }

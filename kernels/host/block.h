@@ -1,5 +1,6 @@
 // A block of threads and its turn-taking. Threads run one at a time, each up to its next synchronisation.
 #pragma once
+#include <memory>
 #include <vector>
 #include "async_copy.h"
 #include "fiber.h"
@@ -8,6 +9,7 @@
 
 namespace rt_host {
 
+struct AsyncUnits;
 struct Block;
 struct Launch;
 struct Operation;
@@ -58,7 +60,11 @@ struct Block {
   void* scheduler = nullptr;
   SharedMemory shared;
   Stacks stacks;
+  std::unique_ptr<AsyncUnits> units;  // of compute capability 9.0, once a kernel has used them
 
+  Block();
+  ~Block();
+  AsyncUnits& async();
   // Runs block `index` of the launch to its end or to its first error.
   void run(const Launch& of, Index3 at);
   // Called by a thread: sets it aside until the wait is over.
@@ -70,6 +76,7 @@ struct Block {
   void sync_threads();
   // Ends the block from within a thread.
   [[noreturn]] void abandon();
+  u64 next_random();
 
  private:
   void start();
@@ -78,7 +85,6 @@ struct Block {
   void resume(Thread& thread);
   void open_barrier();
   void report_deadlock();
-  u64 next_random();
   static void thread_main();
 };
 

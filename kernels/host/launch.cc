@@ -56,12 +56,17 @@ u32 number(const char* name, u32 otherwise) {
   return value ? (u32)std::strtoul(value, nullptr, 10) : otherwise;
 }
 
+bool is_late(const char* name, bool otherwise) {
+  const char* value = std::getenv(name);
+  return value ? std::strcmp(value, "late") == 0 : otherwise;
+}
+
 }  // namespace
 
 Options Options::from_environment() {
   Options options;
-  const char* copy = std::getenv("BIOLLMNET_STANDIN_COPY");
-  options.late_copies = copy && std::strcmp(copy, "late") == 0;
+  options.late_copies = is_late("BIOLLMNET_STANDIN_COPY", false);
+  options.late_products = is_late("BIOLLMNET_STANDIN_PRODUCTS", options.late_copies);
   options.seed = number("BIOLLMNET_STANDIN_SEED", 0);
   options.threads = number("BIOLLMNET_STANDIN_THREADS", 2);
   return options;

@@ -9,6 +9,7 @@
 #include "warp.h"
 
 #define RT_DEV static inline
+#define RT_DEV_MEMBER inline
 #define RT_DYNAMIC_SHARED(type, name) type* name = reinterpret_cast<type*>(rt_host::current->block->shared.data())
 
 #define threadIdx (rt_host::current->index)

@@ -200,6 +200,12 @@ pub(super) fn check<B: Subject, A: Activation>(bench: &mut Bench<'_, B>) {
             neighbours_of_nan::<B, A>(device, epilogue)
         });
     }
+    // Sums longer than the operands that are under way, of one tile and of several that follow each other.
+    bench.check(&Layer::<A>::of(Epilogue::Store, [130, 72, 1304], true));
+    if A::NAME == "f16" {
+        let two_waves = 2 * 128 * bench.device.multiprocessors() - 37;
+        bench.check(&Layer::<A>::of(Epilogue::Store, [two_waves, 72, 392], true));
+    }
     bench.holds::<A>("linear_store", "rows of n 72, k 40 alone and among 1 to 65", any_company::<B, A>);
 }
 

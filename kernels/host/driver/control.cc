@@ -24,11 +24,11 @@ STANDIN_ENTRY standin_fail_alloc_at(long n, int onwards) {
   allocation_failure() = {n > 0 ? counters.allocations + (u64)n : 0, onwards != 0};
 }
 
-// Copies of kernels early (0) or late (1), the order of warps, streams early (0) or late (1).
+// Copies of kernels, and products of warpgroups, early (0) or late (1), the order of warps, streams early (0) or late (1).
 STANDIN_ENTRY standin_configure(int late_copies, u32 seed, int late_streams) {
   const Call call;
   rt_host::Options& options = rt_host::Options::of_process();
-  options.late_copies = late_copies != 0;
+  options.late_copies = options.late_products = late_copies != 0;
   options.seed = seed;
   Settings::get().late_streams = late_streams != 0;
 }

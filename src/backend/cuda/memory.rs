@@ -42,9 +42,20 @@ impl<T> Clone for CudaView<'_, T> {
 impl<T> Copy for CudaView<'_, T> {}
 
 impl<T> CudaViewMut<'_, T> {
+    /// Read access to the same memory while this one is borrowed.
+    pub(crate) fn shared(&self) -> CudaView<'_, T> {
+        CudaView { start: self.start, len: self.len, of: PhantomData }
+    }
     /// Elements.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+}
+
+impl<'a, T: Element> CudaView<'a, T> {
+    /// The same bytes as numbers of another type.
+    pub(crate) fn cast<U: Element>(self) -> CudaView<'a, U> {
+        CudaView { start: self.start, len: self.len * size_of::<T>() / size_of::<U>(), of: PhantomData }
     }
 }
 

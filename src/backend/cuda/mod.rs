@@ -13,6 +13,8 @@ mod pinned;
 mod probe;
 mod recordings;
 mod staging;
+mod tensor_cores;
+mod tensor_map;
 mod yardsticks;
 
 use std::fmt;
@@ -25,6 +27,7 @@ pub(crate) use launch::{Argument, Grid};
 pub use memory::{CudaBuffer, CudaView, CudaViewMut};
 pub use probe::{DeviceInfo, devices};
 pub use recordings::Recordings;
+pub use tensor_cores::TensorCores;
 pub use yardsticks::Mark;
 
 use self::fetch::PinnedPool;
@@ -50,7 +53,26 @@ impl Cuda {
     /// # Errors
     /// [`Error::Data`](crate::error::Error::Data) when there is no driver, no such device, or nothing that could run on it.
     pub fn open(ordinal: usize) -> Result<Self> {
-        let (info, context) = probe::open(ordinal)?;
+        Self::of(probe::open(ordinal)?)
+    }
+
+    /// The same with these tensor cores: on a device of compute capability 9.0, both paths can be compared.
+    ///
+    /// # Errors
+    /// As above, and when the device does not have them.
+    pub fn open_with(ordinal: usize, tensor_cores: TensorCores) -> Result<Self> {
+        let (mut info, context) = probe::open(ordinal)?;
+        if tensor_cores == TensorCores::Wgmma && info.capability != TensorCores::WGMMA_CAPABILITY {
+            return Err(crate::error::Error::data(
+                format!("{info} has no products of warpgroups"),
+                "they need compute capability 9.0: leave BIOLLMNET_TENSOR_CORES unset",
+            ));
+        }
+        info.tensor_cores = tensor_cores;
+        Self::of((info, context))
+    }
+
+    fn of((info, context): (DeviceInfo, Arc<cudarc::driver::CudaContext>)) -> Result<Self> {
         let fault = |error| fault::of(&info, "creating a stream", error);
         let stream = context.new_stream().map_err(fault)?;
         let functions = Functions::new(Arc::clone(&context), info.clone());

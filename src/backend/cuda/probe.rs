@@ -7,7 +7,7 @@ use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute};
 use cudarc::driver::{CudaContext, DriverError};
 use serde::Serialize;
 
-use super::{fault, images};
+use super::{TensorCores, fault, images};
 use crate::error::{Error, Result};
 use crate::files::foreign::quietly;
 
@@ -20,6 +20,8 @@ pub struct DeviceInfo {
     pub name: String,
     /// Compute capability, major and minor.
     pub capability: (i32, i32),
+    /// What multiplies halves.
+    pub tensor_cores: TensorCores,
     /// Multiprocessors.
     pub multiprocessors: usize,
     /// Most shared memory of a block, in bytes.
@@ -34,7 +36,7 @@ pub struct DeviceInfo {
 
 impl fmt::Display for DeviceInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cuda:{} ({})", self.ordinal, self.name)
+        write!(f, "cuda:{} ({}, {})", self.ordinal, self.name, self.tensor_cores)
     }
 }
 
@@ -135,10 +137,12 @@ fn describe(ordinal: usize, context: &CudaContext) -> Result<DeviceInfo, DriverE
     // SAFETY: writes one integer.
     #[allow(unsafe_code)]
     unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result()?;
+    let capability = context.compute_capability()?;
     Ok(DeviceInfo {
         ordinal,
         name: context.name()?,
-        capability: context.compute_capability()?,
+        capability,
+        tensor_cores: TensorCores::of(capability),
         multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         shared_bytes: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         l2_bytes: attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?,

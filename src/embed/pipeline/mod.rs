@@ -186,7 +186,16 @@ pub fn embed<E: RecordEncoder>(
         let writers: Vec<StoreWriter> = writers.collect::<Result<_>>()?;
         let total = (measure == Measure::Tokens).then_some(whole.tokens() / options.shard.count as u64);
         progress.begin("embed", measure.unit(), total.filter(|_| counts));
-        let mut job = Job { encoder, poolings: &poolings, options, writers, first: share.before(), next: 0, vectors: Vec::new(), work };
+        let mut job = Job {
+            encoder,
+            poolings: &poolings,
+            options,
+            writers,
+            first: share.before(),
+            next: 0,
+            vectors: Vec::new(),
+            work,
+        };
         let done = job.run(&mut share, repeatable, progress).and_then(|()| {
             progress.finish();
             work = job.work;

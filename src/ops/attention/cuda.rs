@@ -1,9 +1,9 @@
-//! Launches `kernels/attention.cu` and `kernels/attention_f32.cu`: a block for each tile of queries and head, or for
+//! Launches `kernels/attention.cu`, `kernels/attention_wgmma.cu` and `kernels/attention_f32.cu`: a block for each tile of queries and head, or for
 //! several heads of a short sequence. The kernel of a sequence is chosen by its own length, so that its bits are the same
 //! in any batch.
 
 use super::{Attention, Heads};
-use crate::backend::cuda::{CudaBuffer, CudaView, Grid};
+use crate::backend::cuda::{CudaBuffer, CudaView, Grid, TensorCores};
 use crate::backend::{Activation, Cuda, Element, MatrixMut, Memory};
 use crate::error::{Error, Result};
 
@@ -53,9 +53,41 @@ fn instance(d_head: usize) -> usize {
     WIDTHS.into_iter().find(|&width| width >= d_head).unwrap_or(d_head)
 }
 
-/// Queries of a tile.
-fn tile_queries<A: Element>(d_head: usize) -> usize {
-    if A::NAME == "f16" && d_head <= 64 { 128 } else { 64 }
+/// Bytes of shared memory of a block of `kernels/attention_wgmma.cu`: its `Memory`.
+fn warpgroup_shared(d_head: usize) -> usize {
+    5 * 128 * 2 * d_head + 9 * 8
+}
+
+impl Cuda {
+    /// Whether products of warpgroups compute the heads of long sequences.
+    fn attends_by_warpgroups<A: Element>(&self, d_head: usize) -> bool {
+        A::NAME == "f16" && matches!(d_head, 64 | 128) && self.info().tensor_cores == TensorCores::Wgmma
+    }
+
+    /// Queries of a tile of a long sequence.
+    fn tile_queries<A: Element>(&self, d_head: usize) -> usize {
+        let wide = A::NAME == "f16" && d_head <= 64 || self.attends_by_warpgroups::<A>(d_head);
+        if wide { 128 } else { 64 }
+    }
+
+    /// Long sequences of whole boxes: the matrix of `qkv` has as many rows as `out`.
+    fn attention_by_warpgroups<A: Activation>(
+        &self,
+        qkv: CudaView<'_, A>,
+        long: &Tiles,
+        heads: Heads,
+        out: &MatrixMut<'_, Self, A>,
+    ) -> Result<()> {
+        if long.n == 0 {
+            return Ok(());
+        }
+        let Heads { n_heads, d_head } = heads;
+        let qkv = self.tensor_map(qkv, [out.rows, 3 * out.cols], 128)?;
+        let tiles = self.view(&long.buffer, 0..4 * long.n);
+        let grid = Grid { blocks: [long.n, n_heads], threads: 384, shared: warpgroup_shared(d_head) };
+        let kernel = format!("attention_wgmma_d{d_head}");
+        self.launch("attention_wgmma", &kernel, grid, &[&qkv, &tiles, &out.view, &(n_heads as i32)])
+    }
 }
 
 impl Attention for Cuda {
@@ -88,7 +120,7 @@ impl Attention for Cuda {
             let (tiles, range, step) = if is_short {
                 (&mut short, 0..heads.n_heads, heads_together(length as usize))
             } else {
-                (&mut long, 0..length as usize, tile_queries::<A>(heads.d_head))
+                (&mut long, 0..length as usize, self.tile_queries::<A>(heads.d_head))
             };
             tiles.extend(range.step_by(step).map(|start| [first, length, start as u32, 0]));
         }
@@ -118,8 +150,12 @@ impl Attention for Cuda {
             let grid = Grid { blocks: [long.n, n_heads], threads: 256, shared: 512 * (d_head + 4) + 8192 };
             return launch("attention_f32", "attention_f32", long, grid);
         }
-        let grid = Grid { blocks: [long.n, n_heads], threads: 128, shared: 512 * width };
-        launch("attention", &format!("attention_f16_d{width}"), long, grid)?;
+        if self.attends_by_warpgroups::<A>(d_head) {
+            self.attention_by_warpgroups(qkv, long, heads, &out)?;
+        } else {
+            let grid = Grid { blocks: [long.n, n_heads], threads: 128, shared: 512 * width };
+            launch("attention", &format!("attention_f16_d{width}"), long, grid)?;
+        }
         let grid = Grid { blocks: [short.n, 1], threads: 256, shared: 768 * width };
         launch("attention", &format!("attention_short_f16_d{width}"), short, grid)
     }

@@ -1,4 +1,4 @@
-//! Launches `kernels/linear.cu`: a block for each tile of outputs.
+//! Launches `kernels/linear.cu`, a block for each tile of outputs, or `kernels/linear_wgmma.cu`.
 
 use super::cuda_weights::CudaWeights;
 use super::{Epilogue, Linear, LinearTensors, LinearWeights, Precision, Rotation};
@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 const SHARED: usize = 65_536;
 
 /// What the kernels take beside the matrices.
-struct Extras<'a> {
-    positions: CudaView<'a, u32>,
-    cos: CudaView<'a, f32>,
-    sin: CudaView<'a, f32>,
-    d_head: usize,
-    scale: f32,
+pub(super) struct Extras<'a> {
+    pub positions: CudaView<'a, u32>,
+    pub cos: CudaView<'a, f32>,
+    pub sin: CudaView<'a, f32>,
+    pub d_head: usize,
+    pub scale: f32,
 }
 
 impl Extras<'_> {
@@ -44,6 +44,9 @@ impl Cuda {
         extras: &Extras<'_>,
         y: &CudaViewMut<'_, A>,
     ) -> Result<()> {
+        if let Some(launch) = self.linear_by_warpgroups(epilogue, n_rows, x, weights, extras, y) {
+            return launch;
+        }
         let n = weights.n_rows();
         let (side, columns) = tile(self.info().multiprocessors, n_rows, n, extras.d_head);
         let blocks = [n_rows.div_ceil(side) * n.div_ceil(columns.max(1)), 1];

@@ -3,6 +3,7 @@
 mod cpu;
 mod cuda;
 mod cuda_weights;
+mod cuda_wgmma;
 mod finish;
 mod int8;
 mod panels;
