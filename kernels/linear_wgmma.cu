@@ -221,7 +221,12 @@ template <int D_HEAD, int N> RT_DEV void rotate_heads(const Layer& layer, Corner
 }
 
 // Of 64 outputs of a row, two neighbours: the place of their bytes in a chunk, in which copies swizzle pieces of 16.
-RT_DEV int chunk_place(int row, int column) { return row * 128 + ((column / 8 ^ row % 8) * 16 + column % 8 * 2); }
+RT_DEV int chunk_place(int row, int column) {
+#ifdef PLANT_WRONG_SWIZZLE
+  return row * 128 + column * 2;
+#endif
+  return row * 128 + ((column / 8 ^ row % 8) * 16 + column % 8 * 2);
+}
 
 // A pair of outputs of the first row, and of that 8 below, into the chunk.
 template <Epilogue E>

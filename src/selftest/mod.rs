@@ -15,6 +15,7 @@ mod encoder;
 mod gated_fusion;
 mod gin_aggregate;
 mod golden;
+mod instructions;
 mod layer_norm;
 mod linear;
 mod molecules;
@@ -38,6 +39,10 @@ use crate::ops::{Backend, TrainingBackend};
 pub trait Subject: Backend + TrainingBackend {
     /// Multiprocessors: work that fills them is cut in other tiles than less work.
     fn multiprocessors(&self) -> usize;
+    /// The CUDA device that it is, if it is one.
+    fn cuda(&self) -> Option<&Cuda> {
+        None
+    }
 }
 
 impl Subject for Cpu {
@@ -50,12 +55,16 @@ impl Subject for Cuda {
     fn multiprocessors(&self) -> usize {
         self.info().multiprocessors
     }
+    fn cuda(&self) -> Option<&Cuda> {
+        Some(self)
+    }
 }
 
 /// Runs every case whose op, type and size hold the text `filter`, and shows each to `seen` when it is done. After a
 /// case that the device did not survive there are no others.
 pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -> Vec<Check> {
     let mut bench = Bench::new(device, filter, seen);
+    instructions::check(&mut bench);
     of_type::<B, f32>(&mut bench);
     of_type::<B, f16>(&mut bench);
     training::check(&mut bench);
