@@ -10,6 +10,7 @@ mod attention;
 mod batch_norm;
 mod bench;
 mod checkpoint;
+mod e4m3;
 mod embed_tokens;
 mod encoder;
 mod gated_fusion;
@@ -31,6 +32,7 @@ use half::f16;
 
 use self::bench::Bench;
 pub use self::bench::Check;
+use crate::backend::cuda::TensorCores;
 use crate::backend::{Activation, Cpu, Cuda};
 use crate::ops::{Backend, TrainingBackend};
 
@@ -38,17 +40,25 @@ use crate::ops::{Backend, TrainingBackend};
 pub trait Subject: Backend + TrainingBackend {
     /// Multiprocessors: work that fills them is cut in other tiles than less work.
     fn multiprocessors(&self) -> usize;
+    /// Whether it multiplies numbers of eight bits.
+    fn has_e4m3(&self) -> bool;
 }
 
 impl Subject for Cpu {
     fn multiprocessors(&self) -> usize {
         1
     }
+    fn has_e4m3(&self) -> bool {
+        true
+    }
 }
 
 impl Subject for Cuda {
     fn multiprocessors(&self) -> usize {
         self.info().multiprocessors
+    }
+    fn has_e4m3(&self) -> bool {
+        self.info().tensor_cores == TensorCores::Wgmma
     }
 }
 
@@ -58,6 +68,9 @@ pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -
     let mut bench = Bench::new(device, filter, seen);
     of_type::<B, f32>(&mut bench);
     of_type::<B, f16>(&mut bench);
+    if device.has_e4m3() {
+        e4m3::check(&mut bench);
+    }
     training::check(&mut bench);
     bench.into_checks()
 }
