@@ -245,7 +245,12 @@ RT_DEV void rotate_heads(const Layer& layer, Corner corner, RowScales scales, fl
 }
 
 // Of 64 outputs of a row, two neighbours: the place of their bytes in a chunk, in which copies swizzle pieces of 16.
-RT_DEV int chunk_place(int row, int column) { return row * 128 + ((column / 8 ^ row % 8) * 16 + column % 8 * 2); }
+RT_DEV int chunk_place(int row, int column) {
+#ifdef PLANT_WRONG_SWIZZLE
+  return row * 128 + column * 2;
+#endif
+  return row * 128 + ((column / 8 ^ row % 8) * 16 + column % 8 * 2);
+}
 
 // Of a pair of z the outputs: two, or one of a SwiGLU. `add` looks for what was there at `row`, `column`.
 template <Epilogue E> RT_DEV void follow(const Layer& layer, int row, int column, float (&z)[2]) {

@@ -99,6 +99,8 @@ if ! step device 30 "$binary" --device cuda --quiet bench attention --length 16 
 fi
 
 selftest=0
+# Single instructions first: no kernel is to be believed before them.
+step instructions 30 "$binary" --device cuda selftest --filter instruction || selftest=1
 step selftest 120 "$binary" --device cuda selftest || selftest=1
 
 quick=() tokens=() ratios=(--runs 1)
@@ -108,6 +110,14 @@ if [ -n "$small" ]; then
   ratios+=(--small --peer-device cpu)
 fi
 step gemm 60 "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" --export-json "$out/gemm.json" || true
+# The other tiles of the products of warpgroups, and those of a warp, where the device has both: what the choice in
+# src/ops/linear/cuda_wgmma.rs is to be made by.
+if grep -q wgmma "$out/doctor.out"; then
+  for tile in 256 128 64; do
+    step "gemm-$tile" 30 env BIOLLMNET_LINEAR_TILE=$tile "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" || true
+  done
+  step gemm-mma 30 env BIOLLMNET_TENSOR_CORES=mma "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" || true
+fi
 if [ -n "$small" ]; then tokens=(--tokens 160 --length 16,128); fi
 step attention 30 "$binary" --device cuda bench attention "${quick[@]}" "${tokens[@]}" \
   --lengths "$here/benches/lengths/mixed.txt" --export-json "$out/attention.json" || true
@@ -140,6 +150,10 @@ fi
     cat "$out/ratios.md"
   fi
   shown gemm 'Linear layers and moves'
+  shown gemm-256 'The same with tiles of 128 by 256 outputs'
+  shown gemm-128 'With tiles of 128 by 128, in turn'
+  shown gemm-64 'With tiles of 64 by 128'
+  shown gemm-mma 'With mma.sync'
   shown attention 'Attention'
   shown encoder 'Encoder'
 } >"$report"

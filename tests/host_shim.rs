@@ -5,11 +5,14 @@ mod standin;
 
 use std::process::Output;
 
-const KERNELS: &str = "kernels/host/selfcheck/kernels.cu";
+/// The kernels of a program of the self-check.
+fn kernels(main: &str) -> &'static str {
+    if main == "hopper" { "kernels/host/selfcheck/hopper.cu" } else { "kernels/host/selfcheck/kernels.cu" }
+}
 
 /// Runs a program of the self-check with settings; none where the shim cannot be built.
 fn run(main: &str, argument: &str, settings: &[(&str, &str)]) -> Option<(String, String, Output)> {
-    let program = standin::program(&format!("kernels/host/selfcheck/{main}.cc"), KERNELS)?;
+    let program = standin::program(&format!("kernels/host/selfcheck/{main}.cc"), kernels(main))?;
     let names = settings.iter().map(|(name, value)| (format!("BIOLLMNET_STANDIN_{name}"), *value));
     let output = std::process::Command::new(program).arg(argument).envs(names).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -18,9 +21,13 @@ fn run(main: &str, argument: &str, settings: &[(&str, &str)]) -> Option<(String,
 
 /// Every case in both modes of copies and several orders of warps.
 fn shim(case: &str, early: &str, late: &str, complaint: &str) {
+    every_mode("shim", case, early, late, complaint);
+}
+
+fn every_mode(main: &str, case: &str, early: &str, late: &str, complaint: &str) {
     for (mode, verdict) in [("early", early), ("late", late)] {
         for seed in ["0", "1", "2", "3"] {
-            let Some((printed, complaints, _)) = run("shim", case, &[("COPY", mode), ("SEED", seed)]) else { return };
+            let Some((printed, complaints, _)) = run(main, case, &[("COPY", mode), ("SEED", seed)]) else { return };
             assert_eq!(printed.trim(), verdict, "{case}, copies {mode}, seed {seed}\n{complaints}");
             assert!(complaints.contains(complaint), "{case}: {complaints}");
         }
@@ -58,6 +65,31 @@ fn broken_kernels_are_reported() {
     ] {
         shim(case, error, error, complaint);
     }
+}
+
+/// Boxes of matrices and products of warpgroups, early and late.
+#[test]
+fn the_units_of_hopper_see_what_is_wrong() {
+    for case in ["box", "multiplied", "met", "maps"] {
+        every_mode("hopper", case, "right", "right", "");
+    }
+    for (case, early, late, complaint) in [
+        ("box_without_fence", "error 719", "error 719", "without rt_mbarrier_fence"),
+        ("box_of_too_few_bytes", "error 719", "error 719", "deadlock"),
+        ("box_of_too_many_bytes", "error 719", "error 719", "deadlock"),
+        ("box_without_wait", "right", "error 719", ""),
+        ("box_with_wrong_parity", "error 719", "error 719", ""),
+        ("box_not_stored", "error 719", "error 719", "bulk stores that nobody waited for"),
+        ("box_written_unseen", "error 719", "error 719", "wrote without rt_fence_async"),
+        ("box_misplaced", "error 716", "error 716", "address 1152 of shared memory"),
+        ("multiplied_unfenced", "error 719", "error 719", "no rt_wgmma_fence"),
+        ("multiplied_written_early", "error 719", "error 719", "sums were written before rt_wgmma_wait"),
+        ("multiplied_by_others", "error 719", "error 719", "issue different products"),
+        ("met_by_too_few", "error 719", "error 719", "deadlock"),
+    ] {
+        every_mode("hopper", case, early, late, complaint);
+    }
+    every_mode("hopper", "multiplied_left_under_way", "wrong", "error 719", "");
 }
 
 /// Every group of rules of the driver.

@@ -16,6 +16,7 @@ mod encoder;
 mod gated_fusion;
 mod gin_aggregate;
 mod golden;
+mod instructions;
 mod layer_norm;
 mod linear;
 mod molecules;
@@ -42,6 +43,10 @@ pub trait Subject: Backend + TrainingBackend {
     fn multiprocessors(&self) -> usize;
     /// Whether it multiplies numbers of eight bits.
     fn has_e4m3(&self) -> bool;
+    /// The CUDA device that it is, if it is one.
+    fn cuda(&self) -> Option<&Cuda> {
+        None
+    }
 }
 
 impl Subject for Cpu {
@@ -60,12 +65,16 @@ impl Subject for Cuda {
     fn has_e4m3(&self) -> bool {
         self.info().tensor_cores == TensorCores::Wgmma
     }
+    fn cuda(&self) -> Option<&Cuda> {
+        Some(self)
+    }
 }
 
 /// Runs every case whose op, type and size hold the text `filter`, and shows each to `seen` when it is done. After a
 /// case that the device did not survive there are no others.
 pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -> Vec<Check> {
     let mut bench = Bench::new(device, filter, seen);
+    instructions::check(&mut bench);
     of_type::<B, f32>(&mut bench);
     of_type::<B, f16>(&mut bench);
     if device.has_e4m3() {

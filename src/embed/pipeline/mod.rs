@@ -275,9 +275,10 @@ impl<E: RecordEncoder> Job<'_, E> {
         let mut chunk = share.chunk(ahead)?;
         while !chunk.is_empty() {
             check_interrupt()?;
-            // The next chunk is read while this one is encoded. That is always done by this thread: allocators keep what
-            // each thread gave back, and memory would grow with the threads that it was done by.
-            let (next, done) = if rayon::current_num_threads() == 1 {
+            // The next chunk is read while this one is encoded, where that takes long. Whatever is short is done by this
+            // thread: allocators keep what each thread gave back, and memory would grow with the threads and the records.
+            let is_short = self.encoder.measure() == Measure::Records;
+            let (next, done) = if is_short || rayon::current_num_threads() == 1 {
                 let done = self.store(&chunk, progress);
                 (share.chunk(ahead), done)
             } else {
