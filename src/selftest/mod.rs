@@ -13,6 +13,7 @@ mod checkpoint;
 mod e4m3;
 mod embed_tokens;
 mod encoder;
+mod encoder_e4m3;
 mod gated_fusion;
 mod gin_aggregate;
 mod golden;
@@ -79,6 +80,7 @@ pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -
     of_type::<B, f16>(&mut bench);
     if device.has_e4m3() {
         e4m3::check(&mut bench);
+        encoder_e4m3::check(&mut bench);
     }
     training::check(&mut bench);
     bench.into_checks()
