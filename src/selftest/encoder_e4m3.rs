@@ -9,12 +9,17 @@ use super::checkpoint;
 use super::encoder::{LENGTHS, Network, alone, batch, recorded};
 use super::numbers::wide;
 use super::reference;
+use crate::backend::Cpu;
 use crate::error::Result;
 use crate::models::encoder::{AttentionResidual, EncoderConfig, FeedForward};
 use crate::ops::linear::Precision;
 
-/// Least cosine of the mean of a sequence to that in half precision. Measured: 0.9994 of one token, 0.9998 of more.
-const LEAST: f64 = 0.999;
+/// Least cosine of the mean of a sequence to that in half precision, for these networks, each of whose blocks adds as much as it
+/// is given. Measured: 0.9976 and 0.9986, both of the sequence of one token. Weights of `init` at true depth and width are
+/// at 0.9994 and more (docs/PERFORMANCE.md).
+const LEAST: f64 = 0.995;
+/// The same to the CPU, which rounds the same numbers to the same eight bits, but for those that lie on an edge.
+const LEAST_TO_TWIN: f64 = 0.9999;
 
 fn networks(precision: Precision) -> [Network; 2] {
     let esm2 = EncoderConfig {
@@ -58,19 +63,23 @@ pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
 fn beside_halves<B: Subject>(network: &Network, half: &Network, device: &B) -> Result<Option<String>> {
     let batch = batch(&LENGTHS, 1);
     let segments: Vec<[u32; 2]> = batch.sequences().map(|rows| [rows.start as u32, rows.end as u32]).collect();
-    let means = |network: &Network| -> Result<Vec<f64>> {
-        let states = wide(&network.states::<B, f16>(device, &batch)?);
-        Ok(reference::segment_means(&states, &segments, network.config.d_model))
-    };
-    let (found, expected) = (means(network)?, means(half)?);
-    let rows = found.chunks_exact(network.config.d_model).zip(expected.chunks_exact(network.config.d_model));
+    let d = network.config.d_model;
+    let found = reference::segment_means(&wide(&network.states::<B, f16>(device, &batch)?), &segments, d);
+    let halves = reference::segment_means(&wide(&half.states::<B, f16>(device, &batch)?), &segments, d);
+    let twin = reference::segment_means(&wide(&network.states::<Cpu, f16>(&Cpu::single(), &batch)?), &segments, d);
+    if found == halves {
+        return Ok(Some("nothing was rounded to eight bits".to_owned()));
+    }
+    let cosines = [(&halves, LEAST, "to f16"), (&twin, LEAST_TO_TWIN, "to the CPU")]
+        .map(|(expected, least, what)| (least_cosine(&found, expected, d), least, what));
+    let wrong = cosines.into_iter().find(|(cosine, least, _)| !(cosine >= least));
+    Ok(wrong.map(|(cosine, least, what)| format!("a cosine of {cosine:.6} {what}, at least {least} is due")))
+}
+
+/// Of the rows of two matrices; NaN where one is.
+fn least_cosine(a: &[f64], b: &[f64], width: usize) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let cosine = |(a, b): (&[f64], &[f64])| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
-    let least = rows.map(cosine).fold(1.0, |least, x| if x < least || x.is_nan() { x } else { least });
-    let differs = found != expected;
-    Ok(match (least >= LEAST, differs) {
-        (true, true) => None,
-        (true, false) => Some("nothing was rounded to eight bits".to_owned()),
-        _ => Some(format!("a cosine of {least:.6}, at least {LEAST} is due")),
-    })
+    let rows = a.chunks_exact(width).zip(b.chunks_exact(width));
+    rows.map(cosine).fold(1.0, |least, x| if x < least || x.is_nan() { x } else { least })
 }
