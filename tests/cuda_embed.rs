@@ -207,6 +207,13 @@ fn a_driver_without_a_device_and_a_device_too_old_are_named() {
     let output = embed(more(), folder.path(), "none", &["--device", "cuda", "--precision", "int8"], &[]);
     let error = ends_with(&output, 3);
     assert!(error.contains("int8") && error.contains("--precision f16"), "{error}");
+    let older = [("BIOLLMNET_TENSOR_CORES", "mma")];
+    let flags = ["--device", "cuda", "--precision", "fp8"];
+    // The golden encoder has heads of 16; where there is no wgmma, that is said of a device.
+    for (variables, said) in [(&[][..], "heads of"), (&older[..], "--precision fp8")] {
+        let error = ends_with(&embed(more(), folder.path(), "none", &flags, variables), 3);
+        assert!(error.contains(said) && error.contains("--precision f16"), "{error}");
+    }
     // What never computes on a device does not take one in silence.
     let mut command = more();
     command.args(["embed", &fasta(folder.path()), "--encoder", "triad", "--device", "cuda", "--out"]);

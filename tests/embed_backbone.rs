@@ -191,7 +191,7 @@ fn what_cannot_be_done_is_told() {
         assert!(ran.err.contains(words), "{more:?}: {}", ran.err);
         assert!(!bench.path("out").exists());
     };
-    refused(3, &["--precision", "fp8"], "not part of this version");
+    refused(3, &["--precision", "fp8"], "on CUDA devices of compute capability 9.0 only");
     refused(2, &["--pooling", "max"], "no pooling 'max'");
     refused(2, &["--pooling", "median"], "no pooling 'median'");
     refused(2, &["--modality", "rna"], "takes protein");

@@ -98,7 +98,9 @@ fn filters(file: &str) -> &'static [&'static str] {
         "gemm" => &["gemm f32 Nt", "gemm f32 Nn"],
         "layer_norm" => &["layer_norm f32", "layer_norm f16"],
         "linear" => &["linear_store f32", "linear_store f16", "linear_rope f32", "linear_rope f16"],
+        "layer_norm_e4m3" => &["layer_norm_e4m3 f16"],
         "linear_wgmma" => &["linear_store f16"],
+        "linear_e4m3" => &["linear_e4m3_"],
         "pair_score" => &[
             "pair_score f32 signed L1",
             "pair_score f32 ReLU",

@@ -5,6 +5,7 @@
 
 mod cpu;
 pub mod cuda;
+mod e4m3;
 mod element;
 mod isa;
 mod matrix;
@@ -14,6 +15,7 @@ use std::ops::Range;
 
 pub use cpu::Cpu;
 pub use cuda::Cuda;
+pub use e4m3::E4m3;
 pub use element::{Activation, Element, Real};
 pub use isa::Isa;
 pub use matrix::{Matrix, MatrixMut, expect_shape};

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use biollmnet::backend::Cuda;
 use biollmnet::error::{Error, Result};
+use biollmnet::ops::linear::Precision;
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,17 @@ impl Opened {
         match self {
             Self::Cpu => 2048,
             Self::Cuda(cuda) => cuda.whole_wave_tokens(),
+        }
+    }
+
+    /// Refuses a precision that users have on other devices only.
+    pub fn check_precision(&self, precision: Precision) -> Result<()> {
+        match (self, precision) {
+            (Self::Cpu, Precision::Fp8) => Err(Error::data(
+                "--precision fp8 is computed on CUDA devices of compute capability 9.0 only",
+                "choose --precision f32, f16 or int8, or --device cuda on a machine that has one",
+            )),
+            _ => Ok(()),
         }
     }
 }

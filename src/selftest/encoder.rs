@@ -10,6 +10,7 @@ use crate::backend::{Activation, Cpu};
 use crate::error::Result;
 use crate::models::encoder::{AttentionResidual, Encoder, EncoderConfig, FeedForward, Workspace};
 use crate::ops::Backend;
+use crate::ops::linear::Precision;
 use crate::tokens::TokenBatch;
 use crate::weights::{Scope, Tensor};
 
@@ -21,6 +22,8 @@ pub(super) struct Network {
     pub name: &'static str,
     pub config: EncoderConfig,
     pub scope: Scope,
+    /// That of the states, unless another is asked for.
+    pub precision: Option<Precision>,
 }
 
 fn networks() -> [Network; 2] {
@@ -53,11 +56,12 @@ fn networks() -> [Network; 2] {
         name,
         scope: checkpoint::of_encoder(&config),
         config,
+        precision: None,
     })
 }
 
 /// Sequences of these lengths; every twelfth token or so is masked.
-fn batch(lengths: &[usize], seed: usize) -> TokenBatch {
+pub(super) fn batch(lengths: &[usize], seed: usize) -> TokenBatch {
     let mut numbers = Numbers::new(seed);
     let mut batch = TokenBatch::default();
     for &length in lengths {
@@ -69,7 +73,7 @@ fn batch(lengths: &[usize], seed: usize) -> TokenBatch {
     batch
 }
 
-const LENGTHS: [usize; 5] = [5, 33, 1, 130, 17];
+pub(super) const LENGTHS: [usize; 5] = [5, 33, 1, 130, 17];
 
 pub(super) fn check<B: Subject, A: Activation>(bench: &mut Bench<'_, B>) {
     for network in &networks() {
@@ -96,10 +100,10 @@ pub(super) fn forward<B: Backend, A: Activation>(
 
 impl Network {
     pub fn load<B: Backend, A: Activation>(&self, device: &B) -> Result<Encoder<B>> {
-        Encoder::load(device, &self.config, &self.scope, precision::<A>())
+        Encoder::load(device, &self.config, &self.scope, self.precision.unwrap_or_else(precision::<A>))
     }
 
-    fn states<B: Backend, A: Activation>(&self, device: &B, batch: &TokenBatch) -> Result<Vec<A>> {
+    pub fn states<B: Backend, A: Activation>(&self, device: &B, batch: &TokenBatch) -> Result<Vec<A>> {
         let encoder = self.load::<B, A>(device)?;
         forward(device, &encoder, &mut encoder.workspace(device)?, batch)
     }
@@ -128,7 +132,7 @@ fn means_are_near<B: Subject, A: Activation>(network: &Network, device: &B) -> R
     Ok(Compared { error: Some(difference(&means, &exact)), bound, from_cpu: None, fault: None })
 }
 
-fn alone<B: Subject, A: Activation>(network: &Network, device: &B) -> Result<Option<String>> {
+pub(super) fn alone<B: Subject, A: Activation>(network: &Network, device: &B) -> Result<Option<String>> {
     let (batch, d) = (batch(&LENGTHS, 1), network.config.d_model);
     let whole = network.states::<B, A>(device, &batch)?;
     for rows in batch.sequences() {
@@ -146,7 +150,7 @@ fn alone<B: Subject, A: Activation>(network: &Network, device: &B) -> Result<Opt
 
 /// A device may record the launches of a shape when it comes again. Other numbers of the same shape, with other shapes
 /// between, have the bits of a first pass.
-fn recorded<B: Subject, A: Activation>(network: &Network, device: &B) -> Result<Option<String>> {
+pub(super) fn recorded<B: Subject, A: Activation>(network: &Network, device: &B) -> Result<Option<String>> {
     let encoder = network.load::<B, A>(device)?;
     let mut work = encoder.workspace::<A>(device)?;
     let shapes = [&[40, 20, 3][..], &[131, 4], &[7]];

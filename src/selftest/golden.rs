@@ -125,7 +125,9 @@ pub(super) fn goldens() -> Result<[Golden; 2]> {
     };
     let esm2_bytes = include_bytes!("../../tests/golden/esm2_hf_tiny/model.safetensors");
     let rinalmo_bytes = include_bytes!("../../tests/golden/rinalmo_mm_tiny/model.safetensors");
-    let network = |name, config, bytes, naming| Ok::<_, Error>(Network { name, config, scope: scope(bytes, naming)? });
+    let network = |name, config, bytes, naming| {
+        Ok::<_, Error>(Network { name, config, scope: scope(bytes, naming)?, precision: None })
+    };
     Ok([
         Golden {
             network: network("golden_esm2", esm2, esm2_bytes, &HUGGING_FACE_ESM)?,

@@ -10,8 +10,10 @@ mod attention;
 mod batch_norm;
 mod bench;
 mod checkpoint;
+mod e4m3;
 mod embed_tokens;
 mod encoder;
+mod encoder_e4m3;
 mod gated_fusion;
 mod gin_aggregate;
 mod golden;
@@ -32,6 +34,7 @@ use half::f16;
 
 use self::bench::Bench;
 pub use self::bench::Check;
+use crate::backend::cuda::TensorCores;
 use crate::backend::{Activation, Cpu, Cuda};
 use crate::ops::{Backend, TrainingBackend};
 
@@ -39,6 +42,8 @@ use crate::ops::{Backend, TrainingBackend};
 pub trait Subject: Backend + TrainingBackend {
     /// Multiprocessors: work that fills them is cut in other tiles than less work.
     fn multiprocessors(&self) -> usize;
+    /// Whether it multiplies numbers of eight bits.
+    fn has_e4m3(&self) -> bool;
     /// The CUDA device that it is, if it is one.
     fn cuda(&self) -> Option<&Cuda> {
         None
@@ -49,11 +54,17 @@ impl Subject for Cpu {
     fn multiprocessors(&self) -> usize {
         1
     }
+    fn has_e4m3(&self) -> bool {
+        true
+    }
 }
 
 impl Subject for Cuda {
     fn multiprocessors(&self) -> usize {
         self.info().multiprocessors
+    }
+    fn has_e4m3(&self) -> bool {
+        self.info().tensor_cores == TensorCores::Wgmma
     }
     fn cuda(&self) -> Option<&Cuda> {
         Some(self)
@@ -67,6 +78,10 @@ pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -
     instructions::check(&mut bench);
     of_type::<B, f32>(&mut bench);
     of_type::<B, f16>(&mut bench);
+    if device.has_e4m3() {
+        e4m3::check(&mut bench);
+        encoder_e4m3::check(&mut bench);
+    }
     training::check(&mut bench);
     bench.into_checks()
 }

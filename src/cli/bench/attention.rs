@@ -50,8 +50,9 @@ pub struct AttentionArgs {
 /// Measures and prints.
 pub fn run(args: &AttentionArgs, context: &Context) -> Result<()> {
     let opened = context.backend()?;
-    let precision = match precision(args.precision, opened) {
+    let precision = match precision(args.precision, opened)? {
         Precision::Int8 => Precision::F32,
+        Precision::Fp8 => Precision::F16,
         other => other,
     };
     let tokens = args.tokens.map_or(if matches!(opened, Opened::Cpu) { 4096 } else { 32_768 }, |n| n as usize);

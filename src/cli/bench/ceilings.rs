@@ -68,7 +68,9 @@ impl Ceilings {
     fn of_cpu(cpu: &Cpu, precision: Precision) -> Result<Self> {
         let units = Units { peak: Peak::take(), linear_gops: linear_gops(cpu, precision)? };
         let (peak, peak_is) = match (precision, units.peak.int8_gops) {
-            (Precision::F32 | Precision::F16, _) => (units.peak.f32_gflops, "f32 multiply-adds in registers"),
+            (Precision::F32 | Precision::F16 | Precision::Fp8, _) => {
+                (units.peak.f32_gflops, "f32 multiply-adds in registers")
+            }
             (Precision::Int8, Some(gops)) => (gops, "VNNI multiply-adds in registers"),
             (Precision::Int8, None) => (units.linear_gops, "a linear layer of the engine alone"),
         };

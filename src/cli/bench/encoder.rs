@@ -121,7 +121,7 @@ pub fn run(args: &EncoderArgs, context: &Context) -> Result<()> {
         let reference = if args.reference == Reference::Cpu { &Opened::Cpu } else { opened };
         let rounded = match (args.precision, opened) {
             (None, Opened::Cpu) => Precision::Int8,
-            (flag, _) => precision(flag, opened),
+            (flag, _) => precision(flag, opened)?,
         };
         let devices = (reference, opened);
         let fidelity = inside(opened, || Fidelity::measure(&source, devices, rounded, &lengths, max_tokens))?;
@@ -140,7 +140,8 @@ pub fn run(args: &EncoderArgs, context: &Context) -> Result<()> {
         return Err(Error::usage("there is nothing to measure", "give --shape, --lengths or --latency"));
     }
     let measured = Measured { args, opened, source: &source, lengths: &lengths, max_tokens, threads: context.threads };
-    let report = inside(opened, || measured.run(&work, precision(args.precision, opened)))?;
+    let precision = precision(args.precision, opened)?;
+    let report = inside(opened, || measured.run(&work, precision))?;
     args.measuring.export(&report)?;
     if context.json { print_json(&report) } else { report.print() }
 }

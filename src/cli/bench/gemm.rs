@@ -47,7 +47,13 @@ pub fn run(args: &GemmArgs, context: &Context) -> Result<()> {
         return Err(Error::usage(format!("--width {width} is no multiple of {D_HEAD}"), "choose 320, 640, 1280, …"));
     }
     let opened = context.backend()?;
-    let precision = precision(args.precision, opened);
+    let precision = precision(args.precision, opened)?;
+    if precision == Precision::Fp8 {
+        return Err(Error::usage(
+            "bench gemm has no layers in fp8",
+            "measure a network: bench encoder --precision fp8",
+        ));
+    }
     let tokens = match (&args.tokens[..], opened) {
         ([], Opened::Cpu) => vec![1024, 128],
         ([], Opened::Cuda(cuda)) => vec![cuda.whole_wave_tokens(), 4096, 512, 128, 32],
@@ -120,7 +126,7 @@ impl Layer {
         let weight = match precision {
             Precision::F32 => 4.0,
             Precision::F16 => 2.0,
-            Precision::Int8 => 1.0,
+            Precision::Int8 | Precision::Fp8 => 1.0,
         };
         let products = if self.kind == Kind::SwiGlu { 2.0 * n } else { n };
         let results = if self.kind == Kind::Add { 2.0 * n } else { n };

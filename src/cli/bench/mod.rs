@@ -65,15 +65,19 @@ enum PrecisionFlag {
     F32,
     F16,
     Int8,
+    Fp8,
 }
 
 /// The flag; without it f16 on a CUDA device and f32 on the CPU, as `embed` has it.
-fn precision(flag: Option<PrecisionFlag>, opened: &Opened) -> Precision {
-    match (flag, opened) {
+fn precision(flag: Option<PrecisionFlag>, opened: &Opened) -> Result<Precision> {
+    let precision = match (flag, opened) {
+        (Some(PrecisionFlag::Fp8), _) => Precision::Fp8,
         (Some(PrecisionFlag::Int8), _) => Precision::Int8,
         (Some(PrecisionFlag::F16), _) | (None, Opened::Cuda(_)) => Precision::F16,
         (Some(PrecisionFlag::F32), _) | (None, Opened::Cpu) => Precision::F32,
-    }
+    };
+    opened.check_precision(precision)?;
+    Ok(precision)
 }
 
 /// A measurement written over any device and any type of states.

@@ -23,9 +23,10 @@ pub fn load(args: &EmbedArgs, opened: &Backbone, context: &Context) -> Result<Ba
     let device = context.backend()?;
     let half = if matches!(device, Opened::Cuda(_)) { Precision::F16 } else { Precision::F32 };
     let variant = Variant {
-        precision: precision(args, half)?,
+        precision: precision(args, half),
         trained_letters_only: args.untrained_letters == UntrainedFlag::Unk,
     };
+    device.check_precision(variant.precision)?;
     let path = Path::new(&args.encoder);
     let network = match device {
         Opened::Cpu => backbone::load(cpu(args), opened, path, variant.precision)?,
@@ -43,7 +44,10 @@ pub fn load(args: &EmbedArgs, opened: &Backbone, context: &Context) -> Result<Ba
 /// Loads the network of molecules of an opened folder.
 pub fn load_molecules(args: &EmbedArgs, backbone: &Backbone, context: &Context) -> Result<Box<dyn MoleculeEncoder>> {
     let device = context.backend()?;
-    let (path, precision) = (Path::new(&args.encoder), precision(args, Precision::F32)?);
+    let (path, precision) = (Path::new(&args.encoder), precision(args, Precision::F32));
+    if precision == Precision::Fp8 {
+        return Err(Error::data("--precision fp8 is for language models", "choose --precision f32 or f16"));
+    }
     tell(args, backbone, precision, device, context);
     let max_atoms = max_tokens(args, device);
     match device {
@@ -72,16 +76,14 @@ fn max_tokens(args: &EmbedArgs, device: &Opened) -> usize {
     args.max_tokens.map_or_else(|| device.tokens_together(), |n| n as usize)
 }
 
-fn precision(args: &EmbedArgs, default: Precision) -> Result<Precision> {
-    Ok(match args.precision {
+fn precision(args: &EmbedArgs, default: Precision) -> Precision {
+    match args.precision {
         None => default,
         Some(PrecisionFlag::F32) => Precision::F32,
         Some(PrecisionFlag::F16) => Precision::F16,
         Some(PrecisionFlag::Int8) => Precision::Int8,
-        Some(PrecisionFlag::Fp8) => {
-            return Err(Error::data("--precision fp8 is not part of this version", "choose f16, f32 or int8"));
-        }
-    })
+        Some(PrecisionFlag::Fp8) => Precision::Fp8,
+    }
 }
 
 fn free_memory(device: &Opened) -> Result<u64> {

@@ -61,7 +61,7 @@ pub struct EmbedArgs {
     #[arg(long, value_enum, default_value_t = LongFlag::Error)]
     long: LongFlag,
     /// Arithmetic of a backbone: f32; f16 (states and weights in half precision, sums in f32); int8 for its linear layers,
-    /// on the CPU [default: f16 of language models on CUDA devices, else f32].
+    /// on the CPU; fp8 for those of a language model, on CUDA devices of compute capability 9.0 [default: f16 of language models on CUDA devices, else f32].
     #[arg(long, value_enum)]
     precision: Option<PrecisionFlag>,
     /// Tokens (or atoms) that a backbone computes together; a longer sequence is computed alone. It changes no number

@@ -58,7 +58,7 @@ impl<B: Backend + Send + Sync, A: Activation> TokenEncoder for OnDevice<B, A> {
         self.encoder.config().d_model
     }
     fn workspace_bytes(&self, n_tokens: usize) -> u64 {
-        Workspace::<B, A>::bytes(&self.backend, self.encoder.config(), n_tokens) as u64
+        self.workspace.bytes(&self.backend, self.encoder.config(), n_tokens) as u64
     }
     fn begin(&mut self, batch: &TokenBatch, wanted: &[Wanted]) -> Result<()> {
         self.encoder.forward(&self.backend, batch, &mut self.workspace)?;

@@ -21,7 +21,7 @@ pub struct Variant {
     pub trained_letters_only: bool,
 }
 
-/// Loads the network of an opened backbone on a device: its states lie in f16 where the precision is that, else in f32.
+/// Loads the network of an opened backbone on a device: its states lie in f16 where the precision is that or fp8, else in f32.
 ///
 /// # Errors
 /// [`Error::Format`] for a backbone that is no sequence model; those of [`OnDevice::load`].
@@ -33,7 +33,9 @@ pub fn load<B: Backend + Send + Sync + 'static>(
 ) -> Result<Box<dyn TokenEncoder>> {
     let encoder = &sequence_network(backbone, path)?.encoder;
     Ok(match precision {
-        Precision::F16 => Box::new(OnDevice::<B, f16>::load(backend, encoder, backbone.scope(), precision)?),
+        Precision::F16 | Precision::Fp8 => {
+            Box::new(OnDevice::<B, f16>::load(backend, encoder, backbone.scope(), precision)?)
+        }
         Precision::F32 | Precision::Int8 => {
             Box::new(OnDevice::<B, f32>::load(backend, encoder, backbone.scope(), precision)?)
         }

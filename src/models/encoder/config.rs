@@ -93,6 +93,24 @@ impl EncoderConfig {
         Ok(())
     }
 
+    /// Whether linear layers in e4m3 fit the widths, the inner one as a device stores it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names what does not.
+    pub fn check_eighths(&self, stored_d_ff: usize) -> Result<()> {
+        let whole = [self.d_model, stored_d_ff].iter().all(|width| width.is_multiple_of(16));
+        if whole && matches!(self.d_head(), 64 | 128) {
+            return Ok(());
+        }
+        let (d, heads, d_ff) = (self.d_model, self.d_head(), self.d_ff);
+        Err(Error::data(
+            format!(
+                "no --precision fp8 of an encoder of d_model {d} with heads of {heads} and d_ff {d_ff}: heads are of 64 or 128, widths multiples of 16"
+            ),
+            "choose --precision f16",
+        ))
+    }
+
     /// Floating-point operations of one sequence of `n_tokens`: the products of weights and of attention.
     #[must_use]
     pub fn flop(&self, n_tokens: usize) -> f64 {
@@ -131,6 +149,9 @@ mod tests {
         assert!((giga.flop(130) / 130.0 / 1.319_493_12e9 - 1.0).abs() < 1e-9);
         let odd = EncoderConfig { n_heads: 3, ..esm2_650m.clone() };
         assert!(odd.check().unwrap_err().to_string().contains("3 heads do not divide"));
+        esm2_650m.check_eighths(5120).unwrap();
+        let narrow = EncoderConfig { n_heads: 40, ..esm2_650m.clone() };
+        assert!(narrow.check_eighths(5120).unwrap_err().to_string().contains("heads of 32"));
         let none = EncoderConfig { d_ff: 0, ..esm2_650m };
         assert!(none.check().unwrap_err().to_string().contains("d_ff is 0"));
     }

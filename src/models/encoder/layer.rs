@@ -2,12 +2,14 @@
 
 use super::config::{AttentionResidual, EncoderConfig, FeedForward};
 use super::trace::{Stage, Trace};
-use super::workspace::Workspace;
+use super::workspace::{ScaledBuffers, Workspace};
 use crate::backend::{Activation, Matrix, MatrixMut};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::attention::attention;
+use crate::ops::layer_norm::e4m3::{Normalised, layer_norm_e4m3};
 use crate::ops::layer_norm::layer_norm;
+use crate::ops::linear::e4m3::{ScaledRows, linear_e4m3, linear_rope_e4m3, linear_to_e4m3};
 use crate::ops::linear::{Epilogue, LinearTensors, LinearWeights, Precision, Rotation, linear, linear_rope};
 use crate::weights::Scope;
 
@@ -32,6 +34,25 @@ impl<B: Backend> Norm<B> {
     ) -> Result<()> {
         let weight = Matrix::of(backend, &self.weight, 1, config.d_model);
         layer_norm(backend, x, weight, Matrix::of(backend, &self.bias, 1, config.d_model), config.layer_norm_eps, y)
+    }
+
+    /// The same in eight bits, `kept` in those of the states besides.
+    fn apply_e4m3<'e, A: Activation>(
+        &self,
+        backend: &B,
+        config: &EncoderConfig,
+        x: Matrix<'_, B, A>,
+        to: &'e mut ScaledBuffers<B>,
+        kept: Option<MatrixMut<'_, B, A>>,
+    ) -> Result<ScaledRows<'e, B>> {
+        let (n, d) = (x.rows, config.d_model);
+        let weight = Matrix::of(backend, &self.weight, 1, d);
+        let values = MatrixMut::of(backend, &mut to.values, n, d);
+        let scales = MatrixMut::of(backend, &mut to.scales, n, 1);
+        let bias = Matrix::of(backend, &self.bias, 1, d);
+        layer_norm_e4m3(backend, x, weight, bias, config.layer_norm_eps, Normalised { values, scales }, kept)?;
+        let scales = Some(Matrix::of(backend, &to.scales, n, 1));
+        Ok(ScaledRows { values: Matrix::of(backend, &to.values, n, d), scales })
     }
 }
 
@@ -63,6 +84,8 @@ impl<B: Backend> Layer<B> {
             let weights = parts.iter().map(|part| weight(part, [d, d])).collect::<Result<Vec<_>>>()?;
             let biased = if config.attention_bias { parts } else { &[] };
             let biases = biased.iter().map(|part| bias(part, d)).collect::<Result<Vec<_>>>()?;
+            // What attention gives has no scale: the layer behind it stays in half precision.
+            let precision = if parts == ["output"] && precision == Precision::Fp8 { Precision::F16 } else { precision };
             backend.load_linear(LinearTensors::Stacked { weights: &weights, biases: &biases }, precision)
         };
         let single = |part: &str, shape: [usize; 2]| {
@@ -101,27 +124,47 @@ impl<B: Backend> Layer<B> {
         work: &mut Workspace<B, A>,
         trace: &mut Trace<'_, B, A>,
     ) -> Result<()> {
-        let Workspace { n_rows: n, inputs, state, normed, wide, exchanged, rotary, .. } = work;
+        self.attend(backend, config, index, work, trace)?;
+        self.feed_forward(backend, config, index, work, trace)
+    }
+
+    fn attend<A: Activation>(
+        &self,
+        backend: &B,
+        config: &EncoderConfig,
+        index: usize,
+        work: &mut Workspace<B, A>,
+        trace: &mut Trace<'_, B, A>,
+    ) -> Result<()> {
+        let Workspace { n_rows: n, inputs, state, normed, wide, eighths, exchanged, rotary, .. } = work;
         let (n, d, d_head) = (*n, config.d_model, config.d_head());
         let mut show = |name, buffer: &B::Buffer<A>, width| {
             trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n, width))
         };
-
-        let normed_rows = MatrixMut::of(backend, normed, n, d);
-        self.attention_norm.apply(backend, config, Matrix::of(backend, state, n, d), normed_rows)?;
-        show("attention_norm", normed, d)?;
         let rotation = Rotation {
             positions: Matrix::of(backend, &inputs.positions, n, 1),
             cos: Matrix::of(backend, &rotary.cos, rotary.n_positions, d_head / 2),
             sin: Matrix::of(backend, &rotary.sin, rotary.n_positions, d_head / 2),
             scale: 1.0 / (d_head as f32).sqrt(),
         };
+        let of_normalised = config.attention_residual == AttentionResidual::Normalised;
+
+        let states = Matrix::of(backend, state, n, d);
+        let normed_rows = MatrixMut::of(backend, normed, n, d);
         let qkv = MatrixMut::of(backend, wide, n, 3 * d);
-        linear_rope(backend, Matrix::of(backend, normed, n, d), &self.qkv, rotation, qkv)?;
+        if let Some(eighths) = eighths {
+            let kept = of_normalised.then_some(normed_rows);
+            let x = self.attention_norm.apply_e4m3(backend, config, states, &mut eighths.normed, kept)?;
+            linear_rope_e4m3(backend, x, &self.qkv, rotation, qkv)?;
+        } else {
+            self.attention_norm.apply(backend, config, states, normed_rows)?;
+            show("attention_norm", normed, d)?;
+            linear_rope(backend, Matrix::of(backend, normed, n, d), &self.qkv, rotation, qkv)?;
+        }
         show("qkv", wide, 3 * d)?;
 
         // The result of the heads goes where nobody reads any more: what the residual is taken from stays.
-        if config.attention_residual == AttentionResidual::Normalised {
+        if of_normalised {
             std::mem::swap(state, normed);
             *exchanged = !*exchanged;
         }
@@ -130,21 +173,41 @@ impl<B: Backend> Layer<B> {
         show("attention", normed, d)?;
         let sum = MatrixMut::of(backend, state, n, d);
         linear(backend, Matrix::of(backend, normed, n, d), &self.output, Epilogue::Add, sum)?;
-        show("attention_residual", state, d)?;
+        show("attention_residual", state, d)
+    }
 
-        let normed_rows = MatrixMut::of(backend, normed, n, d);
-        self.ffn_norm.apply(backend, config, Matrix::of(backend, state, n, d), normed_rows)?;
-        show("ffn_norm", normed, d)?;
+    fn feed_forward<A: Activation>(
+        &self,
+        backend: &B,
+        config: &EncoderConfig,
+        index: usize,
+        work: &mut Workspace<B, A>,
+        trace: &mut Trace<'_, B, A>,
+    ) -> Result<()> {
+        let Workspace { n_rows: n, state, normed, wide, eighths, .. } = work;
+        let (n, d, d_ff) = (*n, config.d_model, self.up.d_out());
+        let mut show = |name, buffer: &B::Buffer<A>, width| {
+            trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n, width))
+        };
         let activation = match config.feed_forward {
             FeedForward::Gelu => Epilogue::Gelu,
             FeedForward::SwiGlu => Epilogue::SwiGlu,
         };
-        let d_ff = self.up.d_out();
-        let inner = MatrixMut::of(backend, wide, n, d_ff);
-        linear(backend, Matrix::of(backend, normed, n, d), &self.up, activation, inner)?;
-        show("inner", wide, d_ff)?;
-        let sum = MatrixMut::of(backend, state, n, d);
-        linear(backend, Matrix::of(backend, wide, n, d_ff), &self.down, Epilogue::Add, sum)?;
+        let states = Matrix::of(backend, state, n, d);
+        if let Some(eighths) = eighths {
+            let x = self.ffn_norm.apply_e4m3(backend, config, states, &mut eighths.normed, None)?;
+            linear_to_e4m3(backend, x, &self.up, activation, MatrixMut::of(backend, &mut eighths.inner, n, d_ff))?;
+            let inner = ScaledRows { values: Matrix::of(backend, &eighths.inner, n, d_ff), scales: None };
+            linear_e4m3(backend, inner, &self.down, Epilogue::Add, MatrixMut::of(backend, state, n, d))?;
+        } else {
+            self.ffn_norm.apply(backend, config, states, MatrixMut::of(backend, normed, n, d))?;
+            show("ffn_norm", normed, d)?;
+            let inner = MatrixMut::of(backend, wide, n, d_ff);
+            linear(backend, Matrix::of(backend, normed, n, d), &self.up, activation, inner)?;
+            show("inner", wide, d_ff)?;
+            let sum = MatrixMut::of(backend, state, n, d);
+            linear(backend, Matrix::of(backend, wide, n, d_ff), &self.down, Epilogue::Add, sum)?;
+        }
         show("output", state, d)
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::config::EncoderConfig;
 use super::rotary::angles;
-use crate::backend::{Activation, Matrix};
+use crate::backend::{Activation, E4m3, Matrix};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::tokens::TokenBatch;
@@ -22,10 +22,40 @@ pub struct Workspace<B: Backend, A: Activation = f32> {
     pub(super) normed: B::Buffer<A>,
     /// `[n_rows, max(3·d_model, d_ff)]`: queries, keys and values, later the inner states of the feed-forward part.
     pub(super) wide: B::Buffer<A>,
+    /// What layers in eight bits read; of an encoder that has none, none.
+    pub(super) eighths: Option<Eighths<B>>,
     /// Whether `state` and `normed` stand in each other's place: a block may exchange them.
     pub(super) exchanged: bool,
     pub(super) rotary: Rotary<B>,
     pub(super) recordings: B::Recordings,
+}
+
+/// What linear layers in e4m3 read.
+pub(super) struct Eighths<B: Backend> {
+    /// Normalised states.
+    pub normed: ScaledBuffers<B>,
+    /// `[n_rows, d_ff]`: inner states of the feed-forward part.
+    pub inner: B::Buffer<E4m3>,
+}
+
+/// Numbers `[n_rows, d_model]` and the scale of each row.
+pub(super) struct ScaledBuffers<B: Backend> {
+    pub values: B::Buffer<E4m3>,
+    pub scales: B::Buffer<f32>,
+}
+
+impl<B: Backend> Eighths<B> {
+    fn of(backend: &B, config: &EncoderConfig, n: usize) -> Result<Self> {
+        let inner = backend.padded(config.d_ff);
+        Ok(Self {
+            normed: ScaledBuffers { values: backend.zeros(n * config.d_model)?, scales: backend.zeros(n)? },
+            inner: backend.zeros(n * inner)?,
+        })
+    }
+
+    fn bytes(backend: &B, config: &EncoderConfig) -> usize {
+        config.d_model + size_of::<f32>() + backend.padded(config.d_ff)
+    }
 }
 
 /// What of a batch lies on the device.
@@ -47,8 +77,8 @@ pub(super) struct Rotary<B: Backend> {
 const ROWS_STEP: usize = 64;
 
 impl<B: Backend, A: Activation> Workspace<B, A> {
-    /// Buffers for no token: the first batch makes them.
-    pub(super) fn new(backend: &B) -> Result<Self> {
+    /// Buffers for no token: the first batch makes them. `in_eighths` where the encoder has layers in e4m3.
+    pub(super) fn new(backend: &B, config: &EncoderConfig, in_eighths: bool) -> Result<Self> {
         Ok(Self {
             capacity: 0,
             n_rows: 0,
@@ -61,6 +91,7 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
             state: backend.zeros(0)?,
             normed: backend.zeros(0)?,
             wide: backend.zeros(0)?,
+            eighths: in_eighths.then(|| Eighths::of(backend, config, 0)).transpose()?,
             exchanged: false,
             rotary: Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? },
             recordings: B::Recordings::default(),
@@ -69,10 +100,17 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
 
     /// Bytes that a batch of `n_tokens` needs beside the weights.
     #[must_use]
-    pub fn bytes(backend: &B, config: &EncoderConfig, n_tokens: usize) -> usize {
-        let states = (2 * config.d_model + wide(backend, config)) * size_of::<A>();
+    pub fn bytes(&self, backend: &B, config: &EncoderConfig, n_tokens: usize) -> usize {
+        let states = (2 * config.d_model + self.width(backend, config)) * size_of::<A>();
         let inputs = (config.d_head() + 4) * size_of::<f32>();
-        n_tokens.saturating_mul(states + inputs)
+        let eighths = self.eighths.as_ref().map_or(0, |_| Eighths::bytes(backend, config));
+        n_tokens.saturating_mul(states + inputs + eighths)
+    }
+
+    /// Width of `wide`: inner states in eight bits lie elsewhere.
+    fn width(&self, backend: &B, config: &EncoderConfig) -> usize {
+        let inner = if self.eighths.is_some() { 0 } else { backend.padded(config.d_ff) };
+        inner.max(3 * config.d_model)
     }
 
     /// Takes a batch in: makes room, uploads ids, positions and the scale of each token.
@@ -123,14 +161,15 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
     fn grow(&mut self, backend: &B, config: &EncoderConfig, n: usize) -> Result<()> {
         let rotary = Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? };
         let rotary = std::mem::replace(&mut self.rotary, rotary);
-        let n_rows = self.n_rows;
-        *self = Self { n_rows, rotary, ..Self::new(backend)? };
+        let (n_rows, in_eighths) = (self.n_rows, self.eighths.is_some());
+        *self = Self { n_rows, rotary, ..Self::new(backend, config, in_eighths)? };
         self.inputs.ids = backend.zeros(n)?;
         self.inputs.positions = backend.zeros(n)?;
         self.inputs.scales = backend.zeros(n)?;
         self.state = backend.zeros(n * config.d_model)?;
         self.normed = backend.zeros(n * config.d_model)?;
-        self.wide = backend.zeros(n * wide(backend, config))?;
+        self.wide = backend.zeros(n * self.width(backend, config))?;
+        self.eighths = in_eighths.then(|| Eighths::of(backend, config, n)).transpose()?;
         self.capacity = n;
         Ok(())
     }
@@ -145,10 +184,6 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
         let d = config.d_model;
         Matrix::at(backend, &self.normed, tokens.start * d, tokens.len(), d)
     }
-}
-
-fn wide<B: Backend>(backend: &B, config: &EncoderConfig) -> usize {
-    backend.padded(config.d_ff).max(3 * config.d_model)
 }
 
 /// Share of tokens that training masked, times the share of those that it replaced by the mask token.

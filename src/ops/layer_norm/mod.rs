@@ -2,6 +2,7 @@
 
 mod cpu;
 mod cuda;
+pub mod e4m3;
 
 use crate::backend::{Activation, Matrix, MatrixMut, Memory, expect_shape};
 use crate::error::Result;

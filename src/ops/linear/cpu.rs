@@ -6,7 +6,7 @@ use super::panels::Branches;
 use super::product::product as product_f32;
 use super::turn_heads::turn_heads;
 use super::{Epilogue, Linear, LinearTensors, LinearWeights, Precision, Rotation};
-use crate::backend::{Activation, Cpu, MatrixMut};
+use crate::backend::{Activation, Cpu, E4m3, MatrixMut};
 use crate::error::Result;
 use crate::weights::Tensor;
 
@@ -32,6 +32,28 @@ impl LinearWeights for CpuWeights {
     }
 }
 
+impl CpuWeights {
+    /// `y = epilogue(x·Wᵀ + b)`.
+    pub(super) fn multiply(&self, cpu: &Cpu, n_rows: usize, x: &[f32], epilogue: Epilogue, y: &mut [f32]) {
+        let finish = Finish { biases: &self.biases, epilogue, beta: self.beta.unwrap_or(1.0) };
+        match &self.quantized {
+            None => product_f32(cpu, n_rows, x, &self.branches, finish, y),
+            Some(quantized) => int8::product(cpu, n_rows, x, quantized, finish, y),
+        }
+    }
+}
+
+/// The tensor as its numbers of eight bits and their scales give it.
+fn through_e4m3(tensor: &Tensor) -> Tensor {
+    let (mut values, width) = (tensor.to_f32(), tensor.shape()[1].max(1));
+    let mut bytes = vec![E4m3::default(); width];
+    for row in values.chunks_exact_mut(width) {
+        let scale = E4m3::quantise(row, &mut bytes);
+        row.iter_mut().zip(&bytes).for_each(|(x, byte)| *x = byte.to_f32() * scale);
+    }
+    Tensor::from_f32("weight", tensor.shape(), values)
+}
+
 impl Linear for Cpu {
     type Weights = CpuWeights;
 
@@ -48,12 +70,14 @@ impl Linear for Cpu {
         };
         let d_out = tensors[0].iter().map(|tensor| tensor.shape()[0]).sum();
         let d_in = tensors[0].first().map_or(0, |tensor| tensor.shape()[1]);
-        if precision == Precision::F16 {
-            tensors.iter_mut().flatten().for_each(|tensor| *tensor = tensor.rounded_to_f16());
+        match precision {
+            Precision::F32 | Precision::Int8 => {}
+            Precision::F16 => tensors.iter_mut().flatten().for_each(|tensor| *tensor = tensor.rounded_to_f16()),
+            Precision::Fp8 => tensors.iter_mut().flatten().for_each(|tensor| *tensor = through_e4m3(tensor)),
         }
         let branches = Branches { tensors, d_in, d_out };
         let quantized = match precision {
-            Precision::F32 | Precision::F16 => None,
+            Precision::F32 | Precision::F16 | Precision::Fp8 => None,
             Precision::Int8 => Some(Int8Weights::new(self.isa, &branches)?),
         };
         Ok(CpuWeights { branches, biases, beta, quantized })
@@ -67,11 +91,7 @@ impl Linear for Cpu {
         epilogue: Epilogue,
         y: &mut [A],
     ) -> Result<()> {
-        let finish = Finish { biases: &weights.biases, epilogue, beta: weights.beta.unwrap_or(1.0) };
-        A::in_f32(y, |y| match &weights.quantized {
-            None => product_f32(self, n_rows, &A::widened(x), &weights.branches, finish, y),
-            Some(quantized) => int8::product(self, n_rows, &A::widened(x), quantized, finish, y),
-        });
+        A::in_f32(y, |y| weights.multiply(self, n_rows, &A::widened(x), epilogue, y));
         Ok(())
     }
 

@@ -18,8 +18,13 @@ pub(super) struct Extras<'a> {
     pub scale: f32,
 }
 
-impl Extras<'_> {
-    fn none() -> Self {
+impl<'a> Extras<'a> {
+    pub(super) fn of(rotation: &Rotation<'a, Cuda>) -> Self {
+        let Rotation { positions, cos, sin, scale } = rotation;
+        Self { positions: positions.view, cos: cos.view, sin: sin.view, d_head: 2 * cos.cols, scale: *scale }
+    }
+
+    pub(super) fn none() -> Self {
         let (cos, sin) = (CudaView::null(), CudaView::null());
         Self { positions: CudaView::null(), cos, sin, d_head: 0, scale: 1.0 }
     }
@@ -88,14 +93,7 @@ impl Linear for Cuda {
         epilogue: Epilogue,
         y: CudaViewMut<'_, A>,
     ) -> Result<()> {
-        let name = match epilogue {
-            Epilogue::Store => "store",
-            Epilogue::Gelu => "gelu",
-            Epilogue::Relu => "relu",
-            Epilogue::Add => "add",
-            Epilogue::SwiGlu => "swiglu",
-        };
-        self.launch_linear(name, n_rows, x, weights, &Extras::none(), &y)
+        self.launch_linear(epilogue.name(), n_rows, x, weights, &Extras::none(), &y)
     }
 
     fn linear_rope_raw<A: Activation>(
@@ -105,9 +103,6 @@ impl Linear for Cuda {
         rotation: Rotation<'_, Self>,
         qkv: MatrixMut<'_, Self, A>,
     ) -> Result<()> {
-        let Rotation { positions, cos, sin, scale } = rotation;
-        let d_head = 2 * cos.cols;
-        let extras = Extras { positions: positions.view, cos: cos.view, sin: sin.view, d_head, scale };
-        self.launch_linear("rope", qkv.rows, x, weights, &extras, &qkv.view)
+        self.launch_linear("rope", qkv.rows, x, weights, &Extras::of(&rotation), &qkv.view)
     }
 }

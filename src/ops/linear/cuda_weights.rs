@@ -4,10 +4,11 @@
 //! input is multiplied by zero, and a padded output of a `SwiGLU` is swish(0)·0.
 
 use half::f16;
+use rayon::prelude::*;
 
 use super::{LinearTensors, LinearWeights, Precision};
-use crate::backend::cuda::{CudaBuffer, CudaView};
-use crate::backend::{Activation, Cuda, Memory};
+use crate::backend::cuda::{CudaBuffer, CudaView, TensorCores};
+use crate::backend::{Activation, Cuda, E4m3, Memory};
 use crate::error::{Error, Result};
 use crate::weights::{Tensor, Values};
 
@@ -23,6 +24,25 @@ pub struct CudaWeights {
 enum Stored {
     F16(CudaBuffer<f16>),
     F32(CudaBuffer<f32>),
+    /// With the scale of each row.
+    E4m3(CudaBuffer<E4m3>, CudaBuffer<f32>),
+}
+
+impl Stored {
+    fn quantised(cuda: &Cuda, layout: &Layout<'_>) -> Result<Self> {
+        let info = cuda.info();
+        if info.tensor_cores != TensorCores::Wgmma {
+            return Err(Error::data(
+                format!("{info}: --precision fp8 needs products by wgmma, of compute capability 9.0 alone"),
+                "choose --precision f16 or f32; if BIOLLMNET_TENSOR_CORES=mma is set, unset it",
+            ));
+        }
+        let (rows, width) = (layout.rows_in_f32(), layout.d_in[1].max(1));
+        let (mut bytes, mut scales) = (vec![E4m3::default(); rows.len()], vec![1.0; layout.n_rows()]);
+        let places = bytes.par_chunks_exact_mut(width).zip(&mut scales);
+        rows.par_chunks_exact(width).zip(places).for_each(|(row, (to, scale))| *scale = E4m3::quantise(row, to));
+        Ok(Self::E4m3(cuda.uploaded(&bytes)?, cuda.uploaded(&scales)?))
+    }
 }
 
 /// Rows of a stored matrix, from the tensors of a layer.
@@ -77,13 +97,24 @@ impl<'a> Layout<'a> {
                 }
             }
             LinearTensors::SwiGlu { linear, gate, .. } => {
-                let [linear, gate] = [linear, gate].map(|tensor| padded_rows(&converted::<A>(tensor), width, stored));
-                let pairs = linear.chunks_exact(stored).zip(gate.chunks_exact(stored));
-                let rows: Vec<A> = pairs.flat_map(|(linear, gate)| [linear, gate].concat()).collect();
+                let rows =
+                    in_turn([linear, gate].map(|tensor| padded_rows(&converted::<A>(tensor), width, stored)), stored);
                 cuda.upload(&rows, cuda.view_mut(&mut buffer, 0..rows.len()))?;
             }
         }
         Ok(buffer)
+    }
+
+    /// The stored matrix in f32.
+    fn rows_in_f32(&self) -> Vec<f32> {
+        let [width, stored] = self.d_in;
+        let padded = |tensor: &Tensor| padded_rows(&tensor.to_f32(), width, stored);
+        let mut rows = match self.tensors {
+            LinearTensors::Stacked { weights, .. } => weights.iter().flat_map(padded).collect(),
+            LinearTensors::SwiGlu { linear, gate, .. } => in_turn([linear, gate].map(padded), stored),
+        };
+        rows.resize(self.n_rows() * stored, 0.0);
+        rows
     }
 
     fn bias(&self) -> Vec<f32> {
@@ -104,6 +135,12 @@ fn converted<A: Activation>(tensor: &Tensor) -> Vec<A> {
     tensor.to_f32().into_iter().map(A::rounded).collect()
 }
 
+/// Rows of two matrices in turn.
+fn in_turn<A: Activation>([first, second]: [Vec<A>; 2], width: usize) -> Vec<A> {
+    let pairs = first.chunks_exact(width.max(1)).zip(second.chunks_exact(width.max(1)));
+    pairs.flat_map(|(first, second)| [first, second].concat()).collect()
+}
+
 fn padded_rows<A: Activation>(rows: &[A], width: usize, stored: usize) -> Vec<A> {
     let mut padded = vec![A::default(); rows.len() / width.max(1) * stored];
     for (to, from) in padded.chunks_exact_mut(stored.max(1)).zip(rows.chunks_exact(width.max(1))) {
@@ -118,6 +155,7 @@ impl CudaWeights {
         let values = match precision {
             Precision::F16 => Stored::F16(layout.upload(cuda)?),
             Precision::F32 => Stored::F32(layout.upload(cuda)?),
+            Precision::Fp8 => Stored::quantised(cuda, &layout)?,
             Precision::Int8 => {
                 return Err(Error::data(
                     "--precision int8 is computed on the CPU only",
@@ -147,19 +185,29 @@ impl CudaWeights {
     pub(super) fn halves(&self, cuda: &Cuda) -> Option<CudaView<'_, f16>> {
         match &self.values {
             Stored::F16(values) => Some(cuda.view(values, 0..self.n_rows() * self.d_in)),
-            Stored::F32(_) => None,
+            _ => None,
         }
     }
     pub(super) fn singles(&self, cuda: &Cuda) -> Option<CudaView<'_, f32>> {
         match &self.values {
             Stored::F32(values) => Some(cuda.view(values, 0..self.n_rows() * self.d_in)),
-            Stored::F16(_) => None,
+            _ => None,
+        }
+    }
+    /// Those in eight bits, and the scale of each row.
+    pub(super) fn bytes(&self, cuda: &Cuda) -> Option<(CudaView<'_, E4m3>, CudaView<'_, f32>)> {
+        match &self.values {
+            Stored::E4m3(values, scales) => {
+                Some((cuda.view(values, 0..self.n_rows() * self.d_in), cuda.view(scales, 0..self.n_rows())))
+            }
+            _ => None,
         }
     }
     pub(super) fn precision(&self) -> Precision {
         match self.values {
             Stored::F16(_) => Precision::F16,
             Stored::F32(_) => Precision::F32,
+            Stored::E4m3(..) => Precision::Fp8,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Launches `kernels/linear_wgmma.cu`: as many blocks as multiprocessors, which go through the tiles of outputs.
+//! Launches `kernels/linear_wgmma.cu` and its like: as many blocks as multiprocessors, which go through the tiles of outputs.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use super::LinearWeights;
 use super::cuda::Extras;
 use super::cuda_weights::CudaWeights;
 use crate::backend::cuda::{Argument, CudaView, CudaViewMut, Grid, TensorCores};
-use crate::backend::{Activation, Cuda};
+use crate::backend::{Activation, Cuda, Element};
 use crate::error::Result;
 
 /// Bytes of shared memory of a block: `Memory` of the kernel.
@@ -83,26 +83,30 @@ impl Cuda {
             return None;
         }
         let (kernel, values) = kernel_of(epilogue, extras.d_head).zip(weights.halves(self))?;
-        Some(self.launch_wgmma(&kernel, n_rows, x.cast(), weights, values, extras, y.shared().cast()))
+        let (x, y) = (x.cast::<f16>(), y.shared().cast::<f16>());
+        Some(self.launch_wgmma(("linear_wgmma", &kernel), n_rows, x, weights, values, extras, y, &[]))
     }
 
+    /// A kernel of a file over `kernels/linear_wgmma.cuh`; `last` are the arguments that it has beside theirs.
     #[allow(clippy::too_many_arguments)]
-    fn launch_wgmma(
+    pub(super) fn launch_wgmma<T: Element, Y: Element>(
         &self,
-        kernel: &str,
+        (file, kernel): (&'static str, &str),
         m: usize,
-        x: CudaView<'_, f16>,
+        x: CudaView<'_, T>,
         weights: &CudaWeights,
-        values: CudaView<'_, f16>,
+        values: CudaView<'_, T>,
         extras: &Extras<'_>,
-        y: CudaView<'_, f16>,
+        y: CudaView<'_, Y>,
+        last: &[&dyn Argument],
     ) -> Result<()> {
         let (n, k) = (weights.n_rows(), weights.d_in());
         if m == 0 || n == 0 {
             return Ok(());
         }
         let multiprocessors = self.info().multiprocessors;
-        let plan = Plan::of(multiprocessors, [m, n, k], kernel);
+        // What a product costs goes by the bytes of its operands.
+        let plan = Plan::of(multiprocessors, [m, n, k * size_of::<T>() / size_of::<f16>()], kernel);
         let width = if kernel == "swiglu" { n / 2 } else { n };
         let x = self.tensor_map(x, [m, k], plan.rows)?;
         let values = self.tensor_map(values, [n, k], plan.columns)?;
@@ -113,7 +117,8 @@ impl Cuda {
         let Extras { positions, cos, sin, scale, .. } = extras;
         let arguments: [&dyn Argument; 13] =
             [&x, &values, &y_map, &bias, &y, &m, &n, &k, &beta, positions, cos, sin, scale];
-        self.launch("linear_wgmma", &format!("linear_wgmma_{kernel}_{}", plan.suffix), grid, &arguments)
+        let kernel = format!("{file}_{kernel}_{}", plan.suffix);
+        self.launch(file, &kernel, grid, &[&arguments[..], last].concat())
     }
 }
 

@@ -4,6 +4,7 @@ mod cpu;
 mod cuda;
 mod cuda_weights;
 mod cuda_wgmma;
+pub mod e4m3;
 mod finish;
 mod int8;
 mod panels;
@@ -33,6 +34,9 @@ pub enum Precision {
     F16,
     /// Weights in 8 bits with one scale per output, activations in 8 bits with one scale per row; sums are exact.
     Int8,
+    /// States in f16; weights in e4m3 with one scale per output, what layer norms and activations give in e4m3, products
+    /// summed in f32. Of the layers of an encoder but for the output of its attention, see [`e4m3`].
+    Fp8,
 }
 
 impl Precision {
@@ -43,6 +47,7 @@ impl Precision {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Int8 => "int8",
+            Self::Fp8 => "fp8",
         }
     }
 }
@@ -85,6 +90,19 @@ pub enum Epilogue {
     Add,
     /// `y = a·σ(β·a)·g`, `[n_rows, out]` of the two layers loaded as [`LinearTensors::SwiGlu`], and of those only.
     SwiGlu,
+}
+
+impl Epilogue {
+    /// In the names of kernels.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Gelu => "gelu",
+            Self::Relu => "relu",
+            Self::Add => "add",
+            Self::SwiGlu => "swiglu",
+        }
+    }
 }
 
 /// The device side of [`linear`].

@@ -16,6 +16,20 @@ pub struct Rotation<'a, B: Memory> {
     pub scale: f32,
 }
 
+impl<B: Linear> Rotation<'_, B> {
+    /// What `op` needs of `qkv [rows, cols]`.
+    pub(super) fn check(&self, op: &'static str, weights: &B::Weights, [rows, cols]: [usize; 2]) -> Result<()> {
+        expect_shape(op, "positions", [rows, 1], self.positions.shape())?;
+        expect_shape(op, "sin", self.cos.shape(), self.sin.shape())?;
+        let d_head = 2 * self.cos.cols;
+        if weights.is_swiglu() || d_head == 0 || !cols.is_multiple_of(3 * d_head) {
+            let expected = format!("queries, keys and values of heads of {d_head}");
+            return Err(Error::Shape { op, expected, found: format!("{cols} outputs") });
+        }
+        Ok(())
+    }
+}
+
 /// `qkv = turned(x·Wᵀ + b)`: queries times `scale`, then queries and keys turned by the angles of their positions; values
 /// stay.
 ///
@@ -33,16 +47,7 @@ pub fn linear_rope<B: Linear, A: Activation>(
 ) -> Result<()> {
     expect_shape("linear_rope", "x", [qkv.rows, weights.d_in()], x.shape())?;
     expect_shape("linear_rope", "qkv", [x.rows, weights.d_out()], qkv.shape())?;
-    expect_shape("linear_rope", "positions", [x.rows, 1], rotation.positions.shape())?;
-    expect_shape("linear_rope", "sin", rotation.cos.shape(), rotation.sin.shape())?;
-    let d_head = 2 * rotation.cos.cols;
-    if weights.is_swiglu() || d_head == 0 || !qkv.cols.is_multiple_of(3 * d_head) {
-        return Err(Error::Shape {
-            op: "linear_rope",
-            expected: format!("queries, keys and values of heads of {d_head}"),
-            found: format!("{} outputs", qkv.cols),
-        });
-    }
+    rotation.check("linear_rope", weights, qkv.shape())?;
     backend.linear_rope_raw(x.view, weights, rotation, qkv)
 }
 
