@@ -242,7 +242,7 @@ template <int D> RT_DEV void store_rows(State<D>& state, const Tile& tile, Memor
     for (int i = 2 * below; i < D / 2; i += 4) {
       const int piece = i / 4;  // of 8 columns
       unsigned char* half = memory->queries + piece / 8 * HALF_BYTES;
-      *reinterpret_cast<u32*>(half + row * 128 + (piece % 8 ^ row % 8) * 16 + lane % 4 * 4) =
+      *reinterpret_cast<u32*>(half + rt_swizzled_place(row, piece % 8) + lane % 4 * 4) =
           rt_pack_f16(state.o[i] * inverse, state.o[i + 1] * inverse);
     }
   }
@@ -254,7 +254,7 @@ template <int D> RT_DEV void store_rows(State<D>& state, const Tile& tile, Memor
     const unsigned char* half = memory->queries + piece / 8 * HALF_BYTES;
     if (tile.first_query + row < tile.length) {
       rt_store16(place + (u64)row * tile.d_model + piece * 8,
-                 rt_load16(half + row * 128 + (piece % 8 ^ row % 8) * 16));
+                 rt_load16(half + rt_swizzled_place(row, piece % 8)));
     }
   }
 }

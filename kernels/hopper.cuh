@@ -114,4 +114,6 @@ RT_DEV u32 rt_pack_e4m3(float a, float b, float c, float d) {
 RT_DEV u64 rt_operand(const void* start, u32 leading, u32 stride) {
   return (u64)(rt_shared_address(start) >> 4) | (u64)(leading >> 4) << 16 | (u64)(stride >> 4) << 32 | 1ull << 62;
 }
+// Byte of a piece of 16 in rows of 128 bytes that are swizzled so, for threads that read or write them.
+RT_DEV int rt_swizzled_place(int row, int piece) { return row * 128 + (piece ^ row % 8) * 16; }
 RT_DEV u64 rt_operand_on(u64 operand, u32 bytes) { return operand + (bytes >> 4); }

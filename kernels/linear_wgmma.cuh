@@ -249,7 +249,7 @@ RT_DEV int chunk_place(int row, int column) {
 #ifdef PLANT_WRONG_SWIZZLE
   return row * 128 + column * 2;
 #endif
-  return row * 128 + ((column / 8 ^ row % 8) * 16 + column % 8 * 2);
+  return rt_swizzled_place(row, column / 8) + column % 8 * 2;
 }
 
 // Of a pair of z the outputs: two, or one of a SwiGLU. `add` looks for what was there at `row`, `column`.

@@ -84,6 +84,8 @@ mod tests {
         }
         assert_eq!((E4m3(1).to_f32(), E4m3(0x38).to_f32(), E4m3(0x7e).to_f32()), (1.0 / 512.0, 1.0, 448.0));
         assert_eq!(E4m3::rounded(f32::NEG_INFINITY), E4m3(0xfe));
+        let bits = [0.0, 1.0, 2.0, 3.0, 7.0, 8.0, -6.0].map(|x| E4m3::rounded(x).0);
+        assert_eq!(bits, [0x00, 0x38, 0x40, 0x44, 0x4e, 0x50, 0xcc]);
     }
 
     #[test]

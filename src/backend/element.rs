@@ -27,9 +27,6 @@ impl Element for f64 {
 impl Element for u32 {
     const NAME: &'static str = "u32";
 }
-impl Element for u8 {
-    const NAME: &'static str = "u8";
-}
 
 /// A type that the activations of encoders lie in. Ops compute in f32 whatever it is, and round where they write.
 pub trait Activation: Element {

@@ -26,8 +26,9 @@ pub(super) struct Network {
     pub precision: Option<Precision>,
 }
 
-fn networks() -> [Network; 2] {
-    let esm2 = EncoderConfig {
+/// A small network of the shape of ESM-2.
+pub(super) fn esm2() -> EncoderConfig {
+    EncoderConfig {
         n_layers: 2,
         d_model: 64,
         n_heads: 2,
@@ -40,7 +41,11 @@ fn networks() -> [Network; 2] {
         attention_residual: AttentionResidual::Input,
         attention_bias: true,
         feed_forward: FeedForward::Gelu,
-    };
+    }
+}
+
+fn networks() -> [Network; 2] {
+    let esm2 = esm2();
     // Its blocks exchange two buffers, here an odd number of times; an inner width that a device pads.
     let rinalmo = EncoderConfig {
         n_layers: 3,

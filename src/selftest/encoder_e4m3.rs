@@ -6,7 +6,7 @@ use half::f16;
 use super::Subject;
 use super::bench::Bench;
 use super::checkpoint;
-use super::encoder::{LENGTHS, Network, alone, batch, recorded};
+use super::encoder::{LENGTHS, Network, alone, batch, esm2, recorded};
 use super::numbers::wide;
 use super::reference;
 use crate::backend::Cpu;
@@ -22,20 +22,7 @@ const LEAST: f64 = 0.995;
 const LEAST_TO_TWIN: f64 = 0.9995;
 
 fn networks(precision: Precision) -> [Network; 2] {
-    let esm2 = EncoderConfig {
-        n_layers: 3,
-        d_model: 128,
-        n_heads: 2,
-        d_ff: 272,
-        vocab_size: 33,
-        mask_id: 32,
-        layer_norm_eps: 1e-5,
-        rope_theta: 1e4,
-        token_dropout: true,
-        attention_residual: AttentionResidual::Input,
-        attention_bias: true,
-        feed_forward: FeedForward::Gelu,
-    };
+    let esm2 = EncoderConfig { n_layers: 3, d_model: 128, n_heads: 2, d_ff: 272, ..esm2() };
     let rinalmo = EncoderConfig {
         n_heads: 1,
         d_ff: 176,

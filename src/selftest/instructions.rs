@@ -6,7 +6,7 @@ use half::f16;
 use super::Subject;
 use super::bench::Bench;
 use crate::backend::cuda::{Argument, CudaBuffer, CudaView, Grid, TensorCores};
-use crate::backend::{Cuda, Element, Memory};
+use crate::backend::{Cuda, E4m3, Element, Memory};
 use crate::error::Result;
 
 /// A product of small integers, `[m, k]` by `[n, k]` turned, or by `[k, n]`.
@@ -60,14 +60,6 @@ fn all<'a, T: Element>(cuda: &Cuda, buffer: &'a CudaBuffer<T>, n: usize) -> Cuda
     cuda.view(buffer, 0..n)
 }
 
-/// A number of eight bits that is an integer of at most 16: its exponent, biased by 7, and three bits of fraction.
-fn e4m3(integer: i32) -> u8 {
-    let size = integer.unsigned_abs();
-    let exponent = size.checked_ilog2().unwrap_or(0);
-    let bits = if size == 0 { 0 } else { (exponent + 7) << 3 | ((size << 3) >> exponent) & 7 };
-    bits as u8 | if integer < 0 { 0x80 } else { 0 }
-}
-
 pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
     let of_warps = [("instruction_mma", false), ("instruction_mma_transposed", true)];
     for (kernel, transposed) in of_warps {
@@ -90,7 +82,7 @@ pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
             of_warpgroup(cuda, &format!("instruction_wgmma_{n}"), n, 64, |x| f16::from_f32(x as f32))
         });
         on_cuda(bench, &format!("instruction_wgmma_e4m3_{n}"), move |cuda| {
-            of_warpgroup(cuda, &format!("instruction_wgmma_e4m3_{n}"), n, 128, e4m3)
+            of_warpgroup(cuda, &format!("instruction_wgmma_e4m3_{n}"), n, 128, |x| E4m3::rounded(x as f32))
         });
     }
     for n in [64, 128] {
@@ -167,13 +159,4 @@ fn moved(cuda: &Cuda, from: [i32; 2], to: [i32; 2]) -> Result<Option<String>> {
     }
     let wrong = found.iter().zip(&expected).position(|(found, expected)| found != expected);
     Ok(wrong.map(|i| format!("row {}, column {}: {} for {}", i / cols, i % cols, found[i], expected[i])))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn small_integers_have_their_bits() {
-        let bits = [0, 1, 2, 3, 7, 8, -6].map(super::e4m3);
-        assert_eq!(bits, [0x00, 0x38, 0x40, 0x44, 0x4e, 0x50, 0xcc]);
-    }
 }

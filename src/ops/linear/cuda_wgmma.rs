@@ -60,7 +60,7 @@ impl Plan {
 
 /// The kernel of an epilogue; `None` where there is only that of `kernels/linear.cu`. It may not depend on the number of
 /// rows: a row has the same bits in any batch.
-fn kernel_of(epilogue: &str, d_head: usize) -> Option<String> {
+pub(super) fn kernel_of(epilogue: &str, d_head: usize) -> Option<String> {
     match (epilogue, d_head) {
         ("rope", 64 | 128) => Some(format!("rope{d_head}")),
         ("store" | "gelu" | "add" | "swiglu", _) => Some(epilogue.to_owned()),

@@ -2,6 +2,7 @@
 
 use super::super::cuda::Extras;
 use super::super::cuda_weights::CudaWeights;
+use super::super::cuda_wgmma::kernel_of;
 use super::super::{Epilogue, LinearWeights, Rotation};
 use super::{LinearE4m3, ScaledRows};
 use crate::backend::cuda::{Argument, CudaView};
@@ -12,7 +13,7 @@ impl Cuda {
     /// `y` is in halves, or in bytes where the epilogue is an activation.
     fn launch_e4m3<T: Element>(
         &self,
-        kernel: &str,
+        epilogue: &str,
         x: ScaledRows<'_, Self>,
         weights: &CudaWeights,
         extras: &Extras<'_>,
@@ -20,6 +21,12 @@ impl Cuda {
     ) -> Result<()> {
         let refused = |expected: &str, found: String| {
             Err(Error::Shape { op: "linear_e4m3", expected: expected.to_owned(), found })
+        };
+        let Some(kernel) = kernel_of(epilogue, extras.d_head) else {
+            return refused(
+                "an epilogue of halves, heads of 64 or 128",
+                format!("{epilogue}, heads of {}", extras.d_head),
+            );
         };
         let Some((values, scales)) = weights.bytes(self) else {
             return refused("weights in fp8, as the activations", weights.precision().name().to_owned());
@@ -34,7 +41,7 @@ impl Cuda {
         let row_scales = x.scales.map_or(CudaView::null(), |scales| scales.view);
         let last: [&dyn Argument; 2] = [&row_scales, &scales];
         let file = "linear_e4m3";
-        self.launch_wgmma((file, kernel), y.rows, x.values.view, weights, values, extras, y.view.shared(), &last)
+        self.launch_wgmma((file, &kernel), y.rows, x.values.view, weights, values, extras, y.view.shared(), &last)
     }
 }
 
@@ -66,14 +73,6 @@ impl LinearE4m3 for Cuda {
         rotation: Rotation<'_, Self>,
         qkv: MatrixMut<'_, Self, A>,
     ) -> Result<()> {
-        let extras = Extras::of(&rotation);
-        if !matches!(extras.d_head, 64 | 128) {
-            return Err(Error::Shape {
-                op: "linear_rope_e4m3",
-                expected: "heads of 64 or 128".to_owned(),
-                found: format!("heads of {}", extras.d_head),
-            });
-        }
-        self.launch_e4m3(&format!("rope{}", extras.d_head), x, weights, &extras, &qkv)
+        self.launch_e4m3("rope", x, weights, &Extras::of(&rotation), &qkv)
     }
 }
