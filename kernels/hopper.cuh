@@ -1,5 +1,5 @@
 // What a kernel sees of a device of compute capability 9.0 beside rt.cuh: a unit that copies boxes of matrices, barriers
-// that count bytes, products of warpgroups. Kernels that include it are compiled for that architecture alone.
+// that count bytes, clusters of blocks, products of warpgroups. Kernels that include it are compiled for that architecture alone.
 #pragma once
 #include "rt.cuh"
 
@@ -33,6 +33,15 @@ RT_DEV void rt_mbarrier_expect(u64* barrier, u32 bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(rt_shared_address(barrier)), "r"(bytes)
                : "memory");
 }
+// Arrives at the barrier that lies at the same place in another block of the cluster, or in this one. It says that what this
+// thread asked to be read was read: of what it wrote, the other block sees nothing by it.
+RT_DEV void rt_mbarrier_arrive_at(u64* barrier, u32 rank) {
+  asm volatile(
+      "{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1;\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [there]; }" ::"r"(rt_shared_address(barrier)),
+      "r"(rank)
+      : "memory");
+}
 // Waits for the end of the phase of this parity: 0 of the first, 1 of the next. Of a fresh barrier, 1 is over.
 RT_DEV void rt_mbarrier_wait(u64* barrier, u32 parity) {
   u32 over;
@@ -54,6 +63,14 @@ RT_DEV void rt_bulk_load(void* shared, const TensorMap* map, u64* barrier, int x
       "l"(map), "r"(rt_shared_address(barrier)), "r"(x), "r"(y)
       : "memory");
 }
+// To the same place in every block of the cluster whose bit is set, counted at the same barrier there.
+RT_DEV void rt_bulk_load_multicast(void* shared, const TensorMap* map, u64* barrier, int x, int y, u32 ranks) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster"
+      " [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(rt_shared_address(shared)),
+      "l"(map), "r"(rt_shared_address(barrier)), "r"(x), "r"(y), "h"((u16)ranks)
+      : "memory");
+}
 RT_DEV void rt_bulk_store(const TensorMap* map, const void* shared, int x, int y) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
                "r"(rt_shared_address(shared)), "r"(x), "r"(y)
@@ -67,6 +84,23 @@ template <int pending> RT_DEV void rt_bulk_wait_read() {
 RT_DEV void rt_prefetch(const TensorMap* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
 // What this thread stored in these bytes is seen by the units that copy and multiply on their own.
 RT_DEV void rt_fence_async(const void*, u32) { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// ---- Clusters: blocks, neighbours along x, that run together and reach each other's shared memory ----
+
+#define RT_KERNEL_OF_CLUSTERS(threads, blocks, cluster)                                                                \
+  extern "C" __global__ void __cluster_dims__(cluster, 1, 1) __launch_bounds__(threads, blocks)
+
+// The number of this block in its cluster; read where it is used, since to keep it costs a register.
+RT_DEV u32 rt_cluster_rank() {
+  u32 rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+// Waits for every thread of the cluster: before another block is reached for, and before one returns that may be. Of what
+// was written only barriers behind rt_mbarrier_fence are seen by it.
+RT_DEV void rt_cluster_sync() {
+  asm volatile("barrier.cluster.arrive.relaxed; barrier.cluster.wait.acquire;" ::: "memory");
+}
 
 // ---- Warpgroups ----
 

@@ -5,13 +5,14 @@
 //   instruction_wgmma_transposed_n  d = a b, b [64, n] in boxes of 64 columns, a from registers
 //   instruction_wgmma_e4m3_n        d = a b^T, a [64, 128], b [n, 128], numbers of eight bits
 //   instruction_bulk                the box at (x, y) of one matrix becomes that at (to_x, to_y) of another
+//   instruction_multicast           each of two blocks gives both one box of 64 rows; each writes what it was given
 #include "hopper.cuh"
 
 constexpr int ROW = 128;  // bytes
 
 template <int N> struct Memory {
   unsigned char a[64 * ROW], b[N * ROW];
-  u64 full;
+  u64 full, done;
 };
 
 // Fills a and b, b in boxes of `box` rows; a null map of a leaves it out.
@@ -126,3 +127,32 @@ instruction_bulk(const RT_GRID_CONSTANT TensorMap from, const RT_GRID_CONSTANT T
   move_box(&from, &to, x, y, to_x, to_y);
 }
 RT_EXPORT(instruction_bulk)
+
+// Block `rank` asks for rows 64 rank on of `from` for both, and writes both boxes to rows 128 rank on of `to`.
+RT_DEV void give_box(const TensorMap* from, const TensorMap* to) {
+  RT_DYNAMIC_SHARED_1024(Memory<64>, memory);
+  const int rank = rt_cluster_rank();
+  if (threadIdx.x == 0) {
+    rt_mbarrier_init(&memory->full, 1);
+    rt_mbarrier_init(&memory->done, 1);
+    rt_mbarrier_fence();
+  }
+  rt_cluster_sync();
+  if (threadIdx.x != 0) return;
+  rt_mbarrier_expect(&memory->full, 2 * 64 * ROW);
+  rt_bulk_load_multicast(rank == 0 ? memory->a : memory->b, from, &memory->full, 0, 64 * rank, 3);
+  rt_mbarrier_wait(&memory->full, 0);
+  rt_bulk_store(to, memory->a, 0, 128 * rank);
+  rt_bulk_store(to, memory->b, 0, 128 * rank + 64);
+  rt_bulk_commit();
+  rt_bulk_wait_read<0>();
+  // Neither returns while the other may reach for it.
+  rt_mbarrier_arrive_at(&memory->done, 1 - rank);
+  rt_mbarrier_wait(&memory->done, 0);
+}
+
+RT_KERNEL_OF_CLUSTERS(128, 1, 2)
+instruction_multicast(const RT_GRID_CONSTANT TensorMap from, const RT_GRID_CONSTANT TensorMap to) {
+  give_box(&from, &to);
+}
+RT_EXPORT(instruction_multicast)

@@ -61,12 +61,12 @@ RT_DEV void write_bytes(Bytes, const Layer& layer, const unsigned char* chunk, i
 }
 
 #define LINEAR(name, EPILOGUE, D_HEAD, SUFFIX)                                                                        \
-  RT_KERNEL(3 * GROUP, 1)                                                                                             \
+  KERNEL_##SUFFIX                                                                                                     \
   linear_e4m3_##name##_##SUFFIX(const RT_GRID_CONSTANT TensorMap x, const RT_GRID_CONSTANT TensorMap weight,          \
                                 const RT_GRID_CONSTANT TensorMap y_map, const float* bias, void* y, int m, int n,     \
                                 int k, float beta, const u32* positions, const float* cosines, const float* sines,    \
                                 float q_scale, const float* row_scales, const float* column_scales) {                 \
-    linear<Plan<SUFFIX, Bytes>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta, positions, cosines,   \
+    linear<Plan<Tile_##SUFFIX, Bytes>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta, positions, cosines,   \
                                                    sines, q_scale, row_scales, column_scales});                       \
   }                                                                                                                   \
   RT_EXPORT(linear_e4m3_##name##_##SUFFIX)

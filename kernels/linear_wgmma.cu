@@ -15,12 +15,12 @@ RT_DEV RowScales row_scales(Halves, const Layer&, int) { return {{1.f, 1.f}}; }
 RT_DEV float z_of(Halves, float sum, float, float, float bias) { return sum + bias; }
 
 #define LINEAR(name, EPILOGUE, D_HEAD, SUFFIX)                                                                        \
-  RT_KERNEL(3 * GROUP, 1)                                                                                             \
+  KERNEL_##SUFFIX                                                                                                     \
   linear_wgmma_##name##_##SUFFIX(const RT_GRID_CONSTANT TensorMap x, const RT_GRID_CONSTANT TensorMap weight,         \
                                  const RT_GRID_CONSTANT TensorMap y_map, const float* bias, f16* y, int m, int n,     \
                                  int k, float beta, const u32* positions, const float* cosines, const float* sines,   \
                                  float q_scale) {                                                                     \
-    linear<Plan<SUFFIX, Halves>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta, positions, cosines,  \
+    linear<Plan<Tile_##SUFFIX, Halves>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta, positions, cosines,  \
                                                     sines, q_scale, nullptr, nullptr});                               \
   }                                                                                                                   \
   RT_EXPORT(linear_wgmma_##name##_##SUFFIX)

@@ -16,9 +16,11 @@
 //   256      128 x 256         have half of the rows each
 //   128      128 x 128         have tiles in turn: one multiplies while the other finishes its tile
 //   64       64 x 128          have half of the columns each; store, gelu, add, rope64 only
+//   256x2    as 256, in two blocks of a cluster, one below the other: each asks for half of W's boxes, for both
+//   128x2    as 128, in the same way
 //
-// The maps of x and W have boxes of 128 bytes along k, swizzled over them, with as many rows as a tile has rows and columns;
-// that of y has boxes of 64 by 64 halves. Dynamic shared memory: the bytes of Memory below.
+// The maps of x and W have boxes of 128 bytes along k, swizzled over them, with as many rows as a tile has rows and (a block
+// of a cluster asks for) columns; that of y has boxes of 64 by 64 halves. gridDim.x is a multiple of the cluster. Dynamic shared memory: the bytes of Memory below.
 //
 // An output is one sum over k in ascending order, 32 bytes of it at a time, whatever tile and batch.
 //
@@ -35,22 +37,30 @@ constexpr int STEP_BYTES = 128;        // of a row, in a stage
 constexpr int RING_BYTES = 192 << 10;
 constexpr int CHUNK = 64 * 128;        // bytes of 64 rows of 64 outputs
 
-// How the two warpgroups share the outputs of a block.
-template <int SUFFIX> struct Share;
-template <> struct Share<256> {
+// How the two warpgroups share the outputs of a block, and how many blocks share W.
+struct Tile_256 {
   static constexpr int ROWS = 128, COLUMNS = 256;              // of a tile
   static constexpr int SHARE_ROWS = 64, SHARE_COLUMNS = 256;   // of a warpgroup
   static constexpr bool IN_TURN = false;
+  static constexpr int CLUSTER = 1;
 };
-template <> struct Share<128> {
+struct Tile_128 {
   static constexpr int ROWS = 128, COLUMNS = 128, SHARE_ROWS = 128, SHARE_COLUMNS = 128;
   static constexpr bool IN_TURN = true;
+  static constexpr int CLUSTER = 1;
 };
-template <> struct Share<64> {
+struct Tile_64 {
   static constexpr int ROWS = 64, COLUMNS = 128, SHARE_ROWS = 64, SHARE_COLUMNS = 64;
   static constexpr bool IN_TURN = false;
+  static constexpr int CLUSTER = 1;
 };
-template <int SUFFIX, class N> struct Plan : Share<SUFFIX> {
+struct Tile_256x2 : Tile_256 {
+  static constexpr int CLUSTER = 2;
+};
+struct Tile_128x2 : Tile_128 {
+  static constexpr int CLUSTER = 2;
+};
+template <class Tile, class N> struct Plan : Tile {
   using Number = N;
   static constexpr int STEP = STEP_BYTES / N::SIZE;  // numbers of k in a stage
 };
@@ -76,14 +86,27 @@ struct Layer {
   const float *row_scales, *column_scales;  // of x and of W, where their numbers have scales
 };
 
-// The tiles of a matrix, and the steps along k of each.
+// The number of a block in its cluster.
+template <class P> RT_DEV int rank() {
+  if constexpr (P::CLUSTER == 1) return 0;
+  return rt_cluster_rank();
+}
+
+// The tiles of a matrix, and the steps along k of each. Blocks of a cluster go through tiles of the same columns, whether
+// their own rows are there or not.
 template <class P> struct Tiles {
-  int rows, columns, steps;
+  int rows, columns, steps;  // rows of clusters
   RT_DEV_MEMBER Tiles(const Layer& layer)
-      : rows((layer.m + P::ROWS - 1) / P::ROWS),
+      : rows((layer.m + P::CLUSTER * P::ROWS - 1) / (P::CLUSTER * P::ROWS)),
         columns((layer.n + P::COLUMNS - 1) / P::COLUMNS),
         steps((layer.k + P::STEP - 1) / P::STEP) {}
   RT_DEV_MEMBER int count() const { return rows * columns; }
+  RT_DEV_MEMBER int first() const { return blockIdx.x / P::CLUSTER; }
+  RT_DEV_MEMBER int stride() const { return gridDim.x / P::CLUSTER; }
+  RT_DEV_MEMBER TilePlace place(int tile) const {
+    const TilePlace of_cluster = tile_place(tile, rows, columns);
+    return {of_cluster.row * P::CLUSTER + rank<P>(), of_cluster.column};
+  }
 };
 
 // ---- The warpgroup that asks for operands ----
@@ -102,14 +125,21 @@ template <class P> RT_DEV void fetch_stage(const Layer& layer, Memory* memory, i
   rt_mbarrier_expect(&memory->full[stage], STAGE_BYTES<P>);
 #endif
   rt_bulk_load(to, layer.x, &memory->full[stage], step * P::STEP, tile.row * P::ROWS);
-  rt_bulk_load(to + X_BYTES<P>, layer.weight, &memory->full[stage], step * P::STEP, tile.column * P::COLUMNS);
+  if constexpr (P::CLUSTER == 1) {
+    rt_bulk_load(to + X_BYTES<P>, layer.weight, &memory->full[stage], step * P::STEP, tile.column * P::COLUMNS);
+  } else {
+    constexpr int SHARE = P::COLUMNS / P::CLUSTER;
+    const int first = rank<P>() * SHARE;
+    rt_bulk_load_multicast(to + X_BYTES<P> + first * STEP_BYTES, layer.weight, &memory->full[stage], step * P::STEP,
+                           tile.column * P::COLUMNS + first, (1 << P::CLUSTER) - 1);
+  }
 }
 
 template <class P> RT_DEV void fetch(const Layer& layer, Memory* memory) {
   const Tiles<P> tiles(layer);
   int position = 0;
-  for (int tile = blockIdx.x; tile < tiles.count(); tile += gridDim.x) {
-    const TilePlace place = tile_place(tile, tiles.rows, tiles.columns);
+  for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.stride()) {
+    const TilePlace place = tiles.place(tile);
     for (int step = 0; step < tiles.steps; step++, position++) fetch_stage<P>(layer, memory, position, place, step);
   }
 }
@@ -125,6 +155,20 @@ template <class P> struct Sums {
 template <class P> RT_DEV void hold(Sums<P>& sums) {
 #pragma unroll
   for (int block = 0; block < BLOCKS<P>; block++) rt_hold(sums.of[block]);
+}
+
+// A warp has read a stage: every block that fills it may do so again.
+template <class P> RT_DEV void give_back(Memory* memory, int stage) {
+  const int lane = threadIdx.x % 32;
+#ifdef PLANT_CLUSTER_FORGETS_THE_OTHER
+  if (lane < P::CLUSTER) rt_mbarrier_arrive(&memory->empty[stage]);
+#else
+  if constexpr (P::CLUSTER == 1) {
+    if (lane == 0) rt_mbarrier_arrive(&memory->empty[stage]);
+  } else {
+    if (lane < P::CLUSTER) rt_mbarrier_arrive_at(&memory->empty[stage], lane);
+  }
+#endif
 }
 
 // The product of a tile, whose first stage is the `position`-th of the ring. A stage is given back once the products of
@@ -164,7 +208,7 @@ template <class P> RT_DEV void multiply(Sums<P>& sums, Memory* memory, int membe
 #ifndef PLANT_EARLY_RELEASE
     rt_wgmma_wait<1>();
 #endif
-    if (previous >= 0 && threadIdx.x % 32 == 0) rt_mbarrier_arrive(&memory->empty[previous]);
+    if (previous >= 0) give_back<P>(memory, previous);
     previous = stage;
   }
 #ifdef PLANT_NO_WAIT
@@ -173,7 +217,7 @@ template <class P> RT_DEV void multiply(Sums<P>& sums, Memory* memory, int membe
   rt_wgmma_wait<0>();
 #endif
   hold(sums);
-  if (threadIdx.x % 32 == 0) rt_mbarrier_arrive(&memory->empty[previous]);
+  give_back<P>(memory, previous);
 }
 
 // ---- What follows the product ----
@@ -273,7 +317,7 @@ template <Epilogue E> RT_DEV void follow(const Layer& layer, int row, int column
 template <class N, Epilogue E>
 RT_DEV void finish_pairs(const Layer& layer, Corner corner, RowScales scales, const float* sums, unsigned char* chunk,
                          int column) {
-  const int lane = threadIdx.x % 32, thread_row = threadIdx.x / 32 % 4 * 16 + lane / 4;
+  const int thread = threadIdx.x % GROUP, lane = thread % 32, thread_row = thread / 32 * 16 + lane / 4;
   Pair pair;
   if (E != ROPE) pair = load_columns(layer, corner.column + column);
 #pragma unroll
@@ -298,7 +342,7 @@ RT_DEV void finish_pairs(const Layer& layer, Corner corner, RowScales scales, co
 }
 
 // Writes the outputs of a warpgroup: a chunk of 64 by 64 is put together in shared memory while the one before it is
-// copied to the matrix. `chunks` counts them over all tiles. Rows of bytes are shorter than the boxes of a map: each warp
+// copied to the matrix; `chunks` counts them over all tiles. Rows of bytes are shorter than the boxes of a map: each warp
 // copies its own.
 template <class P, Epilogue E, int D_HEAD>
 RT_DEV void finish(const Layer& layer, Memory* memory, int member, TilePlace tile, Sums<P>& sums, int& chunks) {
@@ -347,23 +391,33 @@ RT_DEV void finish(const Layer& layer, Memory* memory, int member, TilePlace til
 // wait for a stage two rounds ahead, which a parity does not tell from the present one.
 template <class P, Epilogue E, int D_HEAD> RT_DEV void work(const Layer& layer, Memory* memory, int member) {
   const Tiles<P> tiles(layer);
-  const int first = P::IN_TURN ? member : 0, every = P::IN_TURN ? 2 : 1, stride = gridDim.x;
-  int chunks = 0;
-  for (int i = first, tile = blockIdx.x + first * stride; tile < tiles.count(); i += every, tile += every * stride) {
+  const int first = P::IN_TURN ? member : 0, every = P::IN_TURN ? 2 : 1, stride = tiles.stride();
+  int chunks = 0, position = first * tiles.steps;
+  for (int tile = tiles.first() + first * stride; tile < tiles.count(); tile += every * stride) {
 #ifndef PLANT_NO_TURN
-    if (P::IN_TURN && i > 0) rt_barrier(1 + member, 2 * GROUP);
+    if (P::IN_TURN && tile >= stride) rt_barrier(1 + member, 2 * GROUP);
 #endif
     Sums<P> sums;
-    multiply<P>(sums, memory, member, i * tiles.steps, tiles.steps);
+    multiply<P>(sums, memory, member, position, tiles.steps);
+    position += every * tiles.steps;
 #ifndef PLANT_NO_TURN
     if (P::IN_TURN && tile + stride < tiles.count()) rt_barrier_arrive(2 - member, 2 * GROUP);
 #endif
-    finish<P, E, D_HEAD>(layer, memory, member, tile_place(tile, tiles.rows, tiles.columns), sums, chunks);
+    finish<P, E, D_HEAD>(layer, memory, member, tiles.place(tile), sums, chunks);
   }
   if (threadIdx.x % GROUP == 0) rt_bulk_wait_read<0>();
 }
 
 // ---- A kernel ----
+
+// Waits for every block that this one shares W with.
+template <class P> RT_DEV void sync_blocks() {
+  if constexpr (P::CLUSTER == 1) {
+    __syncthreads();
+  } else {
+    rt_cluster_sync();
+  }
+}
 
 template <class P, Epilogue E, int D_HEAD> RT_DEV void linear(const Layer& layer) {
   RT_DYNAMIC_SHARED_1024(Memory, memory);
@@ -371,13 +425,17 @@ template <class P, Epilogue E, int D_HEAD> RT_DEV void linear(const Layer& layer
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < STAGES<P>; stage++) {
       rt_mbarrier_init(&memory->full[stage], 1);
-      rt_mbarrier_init(&memory->empty[stage], P::IN_TURN ? 4 : 8);  // warps
+      rt_mbarrier_init(&memory->empty[stage], (P::IN_TURN ? 4 : 8) * P::CLUSTER);  // warps
     }
 #ifndef PLANT_NO_INIT_FENCE
     rt_mbarrier_fence();
 #endif
   }
+#ifdef PLANT_CLUSTER_BEGINS_APART
   __syncthreads();
+#else
+  sync_blocks<P>();
+#endif
   if (group == 0) {
     rt_fewer_registers<P::Number::FETCH_REGISTERS>();
     if (threadIdx.x == 0) fetch<P>(layer, memory);
@@ -385,23 +443,30 @@ template <class P, Epilogue E, int D_HEAD> RT_DEV void linear(const Layer& layer
     rt_more_registers<P::Number::MULTIPLY_REGISTERS>();
     work<P, E, D_HEAD>(layer, memory, group - 1);
   }
+#ifndef PLANT_CLUSTER_ENDS_APART
+  if constexpr (P::CLUSTER > 1) sync_blocks<P>();
+#endif
 }
 
+#define KERNEL_256 RT_KERNEL(3 * GROUP, 1)
+#define KERNEL_128 RT_KERNEL(3 * GROUP, 1)
+#define KERNEL_64 RT_KERNEL(3 * GROUP, 1)
+#define KERNEL_256x2 RT_KERNEL_OF_CLUSTERS(3 * GROUP, 1, 2)
+#define KERNEL_128x2 RT_KERNEL_OF_CLUSTERS(3 * GROUP, 1, 2)
+
 // Every kernel of a file, once it has said how one is made: LINEAR(name, epilogue, width of heads, suffix).
-#define LINEARS()              \
-  LINEAR(store, STORE, 0, 256)   \
-  LINEAR(store, STORE, 0, 128)   \
-  LINEAR(store, STORE, 0, 64)    \
-  LINEAR(gelu, GELU, 0, 256)     \
-  LINEAR(gelu, GELU, 0, 128)     \
-  LINEAR(gelu, GELU, 0, 64)      \
-  LINEAR(add, ADD, 0, 256)       \
-  LINEAR(add, ADD, 0, 128)       \
-  LINEAR(add, ADD, 0, 64)        \
-  LINEAR(swiglu, SWIGLU, 0, 256) \
-  LINEAR(swiglu, SWIGLU, 0, 128) \
-  LINEAR(rope64, ROPE, 64, 256)  \
-  LINEAR(rope64, ROPE, 64, 128)  \
-  LINEAR(rope64, ROPE, 64, 64)   \
-  LINEAR(rope128, ROPE, 128, 256)\
-  LINEAR(rope128, ROPE, 128, 128)
+#define LINEARS_OF(SUFFIX)          \
+  LINEAR(store, STORE, 0, SUFFIX)   \
+  LINEAR(gelu, GELU, 0, SUFFIX)     \
+  LINEAR(add, ADD, 0, SUFFIX)       \
+  LINEAR(rope64, ROPE, 64, SUFFIX)
+#define WIDE_LINEARS_OF(SUFFIX)    \
+  LINEARS_OF(SUFFIX)                \
+  LINEAR(swiglu, SWIGLU, 0, SUFFIX) \
+  LINEAR(rope128, ROPE, 128, SUFFIX)
+#define LINEARS()          \
+  LINEARS_OF(64)           \
+  WIDE_LINEARS_OF(128)    \
+  WIDE_LINEARS_OF(256)    \
+  WIDE_LINEARS_OF(128x2)  \
+  WIDE_LINEARS_OF(256x2)

@@ -113,7 +113,7 @@ step gemm 60 "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" --e
 # The other tiles of the products of warpgroups, and those of a warp, where the device has both: what the choice in
 # src/ops/linear/cuda_wgmma.rs is to be made by.
 if grep -q wgmma "$out/doctor.out"; then
-  for tile in 256 128 64; do
+  for tile in 256 128 64 256x2 128x2; do
     step "gemm-$tile" 30 env BIOLLMNET_LINEAR_TILE=$tile "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" || true
   done
   step gemm-mma 30 env BIOLLMNET_TENSOR_CORES=mma "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" || true
@@ -153,6 +153,8 @@ fi
   shown gemm-256 'The same with tiles of 128 by 256 outputs'
   shown gemm-128 'With tiles of 128 by 128, in turn'
   shown gemm-64 'With tiles of 64 by 128'
+  shown gemm-256x2 'With tiles of 128 by 256, pairs of blocks'
+  shown gemm-128x2 'With tiles of 128 by 128, in turn, pairs of blocks'
   shown gemm-mma 'With mma.sync'
   shown attention 'Attention'
   shown encoder 'Encoder'

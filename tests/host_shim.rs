@@ -70,7 +70,7 @@ fn broken_kernels_are_reported() {
 /// Boxes of matrices and products of warpgroups, early and late.
 #[test]
 fn the_units_of_hopper_see_what_is_wrong() {
-    for case in ["box", "multiplied", "met", "maps"] {
+    for case in ["box", "multiplied", "met", "maps", "shared_out"] {
         every_mode("hopper", case, "right", "right", "");
     }
     for (case, early, late, complaint) in [
@@ -86,6 +86,11 @@ fn the_units_of_hopper_see_what_is_wrong() {
         ("multiplied_written_early", "error 719", "error 719", "sums were written before rt_wgmma_wait"),
         ("multiplied_by_others", "error 719", "error 719", "issue different products"),
         ("met_by_too_few", "error 719", "error 719", "deadlock"),
+        ("shared_out_before_they_met", "error 719", "error 719", "without rt_mbarrier_fence"),
+        ("shared_out_and_returned", "error 700", "error 700", "of the cluster, which has returned"),
+        ("shared_out_to_nobody", "error 700", "error 700", "a bulk copy to block 2 of a cluster of 2"),
+        ("shared_out_to_one", "error 719", "error 719", "deadlock"),
+        ("odd_grid", "error 1", "error 1", "no multiple of the kernel's clusters"),
     ] {
         every_mode("hopper", case, early, late, complaint);
     }

@@ -19,6 +19,10 @@ u32 AsyncProxy::address_of(const void* place) const {
   return (u32)((const unsigned char*)place - shared_) + first_address;
 }
 
+void* AsyncProxy::counterpart(const AsyncProxy& other, const void* place) const {
+  return shared_ + ((const unsigned char*)place - other.shared_);
+}
+
 unsigned char* AsyncProxy::place_of(u32 address) {
   if (address >= first_address && address - first_address + 16 <= seen_.size()) {
     return shared_ + (address - first_address);

@@ -13,6 +13,8 @@ class AsyncProxy {
   explicit AsyncProxy(Block& block);
   // The number that kernels know a place of dynamic shared memory by: it begins at 1024, behind what the system has.
   u32 address_of(const void* place) const;
+  // What lies at the same place in this block as `place` in the block of `other`.
+  void* counterpart(const AsyncProxy& other, const void* place) const;
   // Makes what threads stored in these bytes visible (fence.proxy.async).
   void publish(const void* from, u32 bytes);
   // The 16 bytes at an address; null, and a report, where it lies outside or a store there was not published.

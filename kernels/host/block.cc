@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include "async_units.h"
+#include "cluster.h"
 #include "failure.h"
 #include "launch.h"
 #include "warp.h"
@@ -18,18 +19,18 @@ AsyncUnits& Block::async() {
   return *units;
 }
 
-void Block::run(const Launch& of, Index3 at) {
-  launch = &of;
-  index = at;
-  start();
-  schedule();
-  if (!error && units) units->check_block();
+void Block::check_end() {
+  if (units) units->check_block();
   if (!error && !shared.intact()) {
-    report(*this, nullptr, cuda_illegal_address, "shared memory was written past its %zu bytes", of.shared_bytes);
+    report(*this, nullptr, cuda_illegal_address, "shared memory was written past its %zu bytes", launch->shared_bytes);
   }
 }
 
-void Block::start() {
+void Block::start(const Launch& of, Index3 at, Cluster& in, u32 rank_there) {
+  launch = &of;
+  index = at;
+  cluster = &in;
+  rank = rank_there;
   const Index3 shape = launch->block;
   live = (u32)shape.count();
   at_barrier = 0;
@@ -57,7 +58,7 @@ void Block::start() {
     thread.warp = &warps[t / warp_lanes];
     thread.block = this;
     thread.lane = t % warp_lanes;
-    thread.index = {t % shape.x, t / shape.x % shape.y, t / shape.x / shape.y};
+    thread.index = shape.at(t);
     thread.copies.clear();
   }
   const u64 seed = launch->options.seed;
@@ -74,20 +75,17 @@ u64 Block::next_random() {  // splitmix64
   return z ^ z >> 31;
 }
 
-void Block::schedule() {
-  while (live && !error) {
-    bool progress = false;
-    for (u32 w : order) {
-      Warp& warp = warps[w];
-      poll(warp);
-      if (!warp.ready) continue;
-      progress = true;
-      resume(warp.threads[__builtin_ctz(warp.ready)]);
-      if (error) return;
-    }
-    // Copies come as late as they may: when no thread can go on without them.
-    if (!progress && !(units && units->copies.deliver_one())) return report_deadlock();
+bool Block::turn() {
+  bool progress = false;
+  for (u32 w : order) {
+    Warp& warp = warps[w];
+    poll(warp);
+    if (!warp.ready) continue;
+    progress = true;
+    resume(warp.threads[__builtin_ctz(warp.ready)]);
+    if (error) break;
   }
+  return progress;
 }
 
 void Block::poll(Warp& warp) {
@@ -159,6 +157,7 @@ void Block::thread_main() {
   warp.absent |= bit;
   block.live--;
   if (block.live && block.at_barrier == block.live) block.open_barrier();  // a thread that returned does not count
+  block.cluster->thread_returned();
   block.leave(me);
   __builtin_unreachable();
 }

@@ -11,6 +11,7 @@ namespace rt_host {
 
 struct AsyncUnits;
 struct Block;
+class Cluster;
 struct Launch;
 struct Operation;
 
@@ -48,6 +49,8 @@ struct Thread {
 struct Block {
   Index3 index;
   const Launch* launch = nullptr;
+  Cluster* cluster = nullptr;
+  u32 rank = 0;            // in its cluster
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   std::vector<u32> order;  // of the warps
@@ -65,8 +68,13 @@ struct Block {
   Block();
   ~Block();
   AsyncUnits& async();
-  // Runs block `index` of the launch to its end or to its first error.
-  void run(const Launch& of, Index3 at);
+  // Makes ready to run block `at` of the launch.
+  void start(const Launch& of, Index3 at, Cluster& in, u32 rank_there);
+  // Lets each warp go on once that can, to the first error; false where none could.
+  bool turn();
+  // Complains of what should not be once every thread has returned.
+  void check_end();
+  void report_deadlock();
   // Called by a thread: sets it aside until the wait is over.
   void wait_until(const Wait& wait);
   // Called by a thread that may not go on: the next ready lane of its warp, or the scheduler, takes over.
@@ -79,12 +87,9 @@ struct Block {
   u64 next_random();
 
  private:
-  void start();
-  void schedule();
   void poll(Warp& warp);
   void resume(Thread& thread);
   void open_barrier();
-  void report_deadlock();
   static void thread_main();
 };
 

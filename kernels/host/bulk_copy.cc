@@ -2,6 +2,7 @@
 #include <cstring>
 #include "async_units.h"
 #include "block.h"
+#include "cluster.h"
 #include "failure.h"
 #include "launch.h"
 
@@ -45,11 +46,24 @@ void check(const TensorMap& map, const void* shared) {
 
 void BulkCopies::load(void* shared, const TensorMap& map, u64* barrier, int x, int y) {
   check(map, shared);
-  AsyncUnits& units = block_.async();
-  if (!units.barriers.is_fenced(barrier)) {
+  issue({&block_, map, block_.async().proxy.address_of(shared), barrier, x, y});
+}
+
+void BulkCopies::load_multicast(void* shared, const TensorMap& map, u64* barrier, int x, int y, u32 ranks) {
+  check(map, shared);
+  const AsyncProxy& here = block_.async().proxy;
+  const u32 address = here.address_of(shared);
+  for (u32 rank = 0; ranks >> rank; rank++) {
+    if (!(ranks >> rank & 1)) continue;
+    Block& to = block_.cluster->reachable(rank, "a bulk copy to");
+    issue({&to, map, address, (u64*)to.async().proxy.counterpart(here, barrier), x, y});
+  }
+}
+
+void BulkCopies::issue(const Load& load) {
+  if (!load.to->async().barriers.is_fenced(load.barrier)) {
     fail(cuda_launch_failed, "a bulk copy for an mbarrier without rt_mbarrier_fence after its initialisation");
   }
-  const Load load = {map, units.proxy.address_of(shared), barrier, x, y};
   if (!block_.launch->options.late_copies) return deliver(load);
   poison(load);
   loads_.push_back(load);
@@ -58,12 +72,16 @@ void BulkCopies::load(void* shared, const TensorMap& map, u64* barrier, int x, i
 void BulkCopies::poison(const Load& load) {
   unsigned char nan[16];
   std::memset(nan, 0xff, sizeof nan);
-  AsyncProxy& proxy = block_.async().proxy;
+  AsyncProxy& proxy = load.to->async().proxy;
   for_each_piece(load.map, load.address, 0, 0, [&](u32 at, unsigned char*, long long) { return proxy.write16(at, nan); });
 }
 
 void BulkCopies::deliver(const Load& load) {
-  AsyncUnits& units = block_.async();
+  if (!load.to->live) {
+    return report(block_, nullptr, cuda_illegal_address, "a bulk copy comes to block %u of the cluster, which has returned",
+                  load.to->rank);
+  }
+  AsyncUnits& units = load.to->async();
   for_each_piece(load.map, load.address, load.x, load.y, [&](u32 at, const unsigned char* row, long long x) {
     unsigned char piece[16] = {};
     const Inside inside = inside_of(load.map, row, x);

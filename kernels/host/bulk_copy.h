@@ -14,17 +14,21 @@ class BulkCopies {
   explicit BulkCopies(Block& block) : block_(block) {}
   // The box whose first element is column x of row y; what lies outside of the matrix is 0. Its bytes count at `barrier`.
   void load(void* shared, const TensorMap& map, u64* barrier, int x, int y);
+  // The same for every block of the cluster whose bit is set: to the same place there, counted at the same barrier there.
+  void load_multicast(void* shared, const TensorMap& map, u64* barrier, int x, int y, u32 ranks);
   // Delivers one of the loads that are under way; false where there is none. Called when every thread waits.
   bool deliver_one();
   bool idle() const { return loads_.empty(); }
 
  private:
   struct Load {
+    Block* to;
     TensorMap map;
     u32 address;
     u64* barrier;
     int x, y;
   };
+  void issue(const Load& load);
   void deliver(const Load& load);
   void poison(const Load& load);
 

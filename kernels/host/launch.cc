@@ -7,48 +7,49 @@
 #include <mutex>
 #include <thread>
 #include <vector>
-#include "block.h"
+#include "cluster.h"
 #include "export.h"
 #include "failure.h"
+#include "shared_memory.h"
 
 namespace rt_host {
 namespace {
 
 const Kernel* first_kernel = nullptr;
-u32 pending_bound = 0;
+u32 pending_bound = 0, pending_cluster = 0;
 
 std::atomic<u64> n_launches{0}, n_blocks{0}, n_mmas{0};
 
-// Blocks keep their stacks and shared memory from launch to launch.
+// Clusters keep the stacks and shared memory of their blocks from launch to launch.
 std::mutex spare_lock;
-std::vector<std::unique_ptr<Block>> spare_blocks;
+std::vector<std::unique_ptr<Cluster>> spare_clusters;
 
-std::unique_ptr<Block> take_block() {
+std::unique_ptr<Cluster> take_cluster() {
   std::lock_guard<std::mutex> hold(spare_lock);
-  if (spare_blocks.empty()) return std::make_unique<Block>();
-  std::unique_ptr<Block> block = std::move(spare_blocks.back());
-  spare_blocks.pop_back();
-  return block;
+  if (spare_clusters.empty()) return std::make_unique<Cluster>();
+  std::unique_ptr<Cluster> cluster = std::move(spare_clusters.back());
+  spare_clusters.pop_back();
+  return cluster;
 }
 
-void give_block(std::unique_ptr<Block> block) {
+void give_cluster(std::unique_ptr<Cluster> cluster) {
   std::lock_guard<std::mutex> hold(spare_lock);
-  spare_blocks.push_back(std::move(block));
+  spare_clusters.push_back(std::move(cluster));
 }
 
-// Runs blocks of the grid until none is left or one has failed.
+// Runs clusters of the grid until none is left or one has failed.
 void work(const Launch& launch, std::atomic<u64>& next, std::atomic<int>& error) {
   const FaultGuard guard;
-  std::unique_ptr<Block> block = take_block();
+  std::unique_ptr<Cluster> cluster = take_cluster();
   const u64 count = launch.grid.count();
-  for (u64 i; !error && (i = next++) < count;) {
-    const Index3& grid = launch.grid;
-    block->run(launch, {(u32)(i % grid.x), (u32)(i / grid.x % grid.y), (u32)(i / grid.x / grid.y)});
-    n_blocks++;
-    n_mmas += block->mmas;
-    if (block->error) error = block->error;
+  const u32 size = launch.kernel.cluster;
+  for (u64 first; !error && (first = next.fetch_add(size)) < count;) {
+    cluster->run(launch, first);
+    n_blocks += size;
+    n_mmas += cluster->mmas();
+    if (cluster->error()) error = cluster->error();
   }
-  give_block(std::move(block));
+  give_cluster(std::move(cluster));
 }
 
 u32 number(const char* name, u32 otherwise) {
@@ -77,7 +78,10 @@ Options& Options::of_process() {
   return options;
 }
 
-Bounds::Bounds(u32 threads, u32) { pending_bound = threads; }
+Bounds::Bounds(u32 threads, u32, u32 cluster) {
+  pending_bound = threads;
+  pending_cluster = cluster;
+}
 
 Kernel add_kernel(Kernel kernel, const Kernel* place) {
   if (pending_bound == 0) {
@@ -85,6 +89,7 @@ Kernel add_kernel(Kernel kernel, const Kernel* place) {
     std::abort();
   }
   kernel.max_threads = std::exchange(pending_bound, 0);
+  kernel.cluster = pending_cluster;
   kernel.next = std::exchange(first_kernel, place);
   return kernel;
 }
@@ -100,6 +105,7 @@ bool fits(const Kernel& kernel, Index3 grid, Index3 block, size_t shared_bytes) 
   if (grid.count() == 0 || block.count() == 0) cause = "an empty grid or block";
   if (grid.y > 65535 || grid.z > 65535) cause = "more than 65535 blocks along y or z";
   if (block.count() > kernel.max_threads) cause = "more threads than RT_KERNEL allows";
+  if (grid.x % kernel.cluster) cause = "a grid that is no multiple of the kernel's clusters";
   if (shared_bytes > SharedMemory::limit) cause = "more than 227 KiB of shared memory";
   if (cause) std::fprintf(stderr, "host shim: %s: launch refused: %s\n", kernel.name, cause);
   return !cause;
@@ -111,7 +117,7 @@ int run(const Launch& launch) {
   std::atomic<u64> next{0};
   std::atomic<int> error{0};
   std::vector<std::thread> helpers;
-  for (u64 i = 1; i < launch.options.threads && i < launch.grid.count(); i++) {
+  for (u64 i = 1; i < launch.options.threads && i < launch.grid.count() / launch.kernel.cluster; i++) {
     helpers.emplace_back([&] { work(launch, next, error); });
   }
   work(launch, next, error);

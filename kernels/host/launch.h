@@ -25,6 +25,7 @@ struct Kernel {
   const u32* argument_bytes;
   void (*call)(const Kernel&, void** arguments);  // one thread's run
   void (*function)();
+  u32 cluster = 1;   // blocks along x
   const Kernel* next = nullptr;
 
   static const Kernel* find(const char* name);

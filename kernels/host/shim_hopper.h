@@ -1,6 +1,7 @@
 // Host half of hopper.cuh.
 #pragma once
 #include "async_units.h"
+#include "cluster.h"
 #include "e4m3.h"
 #include "shim.h"
 
@@ -24,10 +25,17 @@ RT_DEV void rt_mbarrier_init(u64* barrier, u32 arrivals) { rt_host::units().barr
 RT_DEV void rt_mbarrier_fence() { rt_host::units().barriers.fence(); }
 RT_DEV void rt_mbarrier_arrive(u64* barrier) { rt_host::units().barriers.arrive(barrier, 0); }
 RT_DEV void rt_mbarrier_expect(u64* barrier, u32 bytes) { rt_host::units().barriers.arrive(barrier, bytes); }
+RT_DEV void rt_mbarrier_arrive_at(u64* barrier, u32 rank) {
+  rt_host::AsyncUnits& there = rt_host::current->block->cluster->reachable(rank, "an arrival in").async();
+  there.barriers.arrive((u64*)there.proxy.counterpart(rt_host::units().proxy, barrier), 0);
+}
 RT_DEV void rt_mbarrier_wait(u64* barrier, u32 parity) { rt_host::units().barriers.wait(barrier, parity); }
 
 RT_DEV void rt_bulk_load(void* shared, const TensorMap* map, u64* barrier, int x, int y) {
   rt_host::units().copies.load(shared, *map, barrier, x, y);
+}
+RT_DEV void rt_bulk_load_multicast(void* shared, const TensorMap* map, u64* barrier, int x, int y, u32 ranks) {
+  rt_host::units().copies.load_multicast(shared, *map, barrier, x, y, ranks);
 }
 RT_DEV void rt_bulk_store(const TensorMap* map, const void* shared, int x, int y) {
   rt_host::stores().store(*map, shared, x, y);
@@ -36,6 +44,9 @@ RT_DEV void rt_bulk_commit() { rt_host::stores().commit(); }
 template <int pending> RT_DEV void rt_bulk_wait_read() { rt_host::stores().wait(pending); }
 RT_DEV void rt_prefetch(const TensorMap*) {}
 RT_DEV void rt_fence_async(const void* shared, u32 bytes) { rt_host::units().proxy.publish(shared, bytes); }
+
+RT_DEV u32 rt_cluster_rank() { return rt_host::current->block->rank; }
+RT_DEV void rt_cluster_sync() { rt_host::current->block->cluster->sync(); }
 
 RT_DEV void rt_barrier(int id, int threads) { rt_host::units().named.arrive((u32)id, (u32)threads, true); }
 RT_DEV void rt_barrier_arrive(int id, int threads) { rt_host::units().named.arrive((u32)id, (u32)threads, false); }

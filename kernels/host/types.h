@@ -20,6 +20,8 @@ namespace rt_host {
 struct Index3 {
   u32 x = 1, y = 1, z = 1;
   u64 count() const { return (u64)x * y * z; }
+  // The i-th place of so many along each axis, x first.
+  Index3 at(u64 i) const { return {(u32)(i % x), (u32)(i / x % y), (u32)(i / x / y)}; }
 };
 
 }  // namespace rt_host

@@ -94,6 +94,7 @@ pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
             moved(cuda, [x, y], [to_x, to_y])
         });
     }
+    on_cuda(bench, "instruction_multicast", given);
 }
 
 /// Runs on CUDA devices only: there is nothing like it on others.
@@ -104,7 +105,7 @@ fn on_cuda<B: Subject>(bench: &mut Bench<'_, B>, what: &str, work: impl FnOnce(&
 }
 
 fn grid(columns: usize) -> Grid {
-    Grid { blocks: [1, 1], threads: 128, shared: (64 + columns) * 128 + 8 }
+    Grid { blocks: [1, 1], threads: 128, shared: (64 + columns) * 128 + 16 }
 }
 
 fn of_warpgroup<T: Element>(
@@ -159,4 +160,21 @@ fn moved(cuda: &Cuda, from: [i32; 2], to: [i32; 2]) -> Result<Option<String>> {
     }
     let wrong = found.iter().zip(&expected).position(|(found, expected)| found != expected);
     Ok(wrong.map(|i| format!("row {}, column {}: {} for {}", i / cols, i % cols, found[i], expected[i])))
+}
+
+/// Two boxes of 64 by 64, of which each of two blocks asks for one; both write both.
+fn given(cuda: &Cuda) -> Result<Option<String>> {
+    const BOX: usize = 64 * 64;
+    let source: Vec<f16> = (0..2 * BOX).map(|i| f16::from_f32((i % 2047) as f32)).collect();
+    let (a, b) = (cuda.uploaded(&source)?, cuda.uploaded(&vec![f16::NAN; 4 * BOX])?);
+    let maps = [
+        cuda.tensor_map(all(cuda, &a, 2 * BOX), [128, 64], 64)?,
+        cuda.tensor_map(all(cuda, &b, 4 * BOX), [256, 64], 64)?,
+    ];
+    let pair = Grid { blocks: [2, 1], ..grid(64) };
+    cuda.launch("instructions_wgmma", "instruction_multicast", pair, &[&maps[0], &maps[1]])?;
+    let mut found = vec![f16::ZERO; 4 * BOX];
+    cuda.download(all(cuda, &b, 4 * BOX), &mut found)?;
+    let wrong = (0..4 * BOX).find(|&i| found[i] != source[i % (2 * BOX)]);
+    Ok(wrong.map(|i| format!("block {}, row {}: {} for {}", i / 8192, i / 64 % 128, found[i], source[i % (2 * BOX)])))
 }

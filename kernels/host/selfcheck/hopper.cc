@@ -17,9 +17,9 @@ constexpr size_t shared = side * side * 2 + 8;
 alignas(64) u16 x[side * side], y[side * side];
 alignas(64) float sums[128];
 
-TensorMap map_of(u16* matrix) {
+TensorMap map_of(u16* matrix, u32 box_height = side) {
   TensorMap map;
-  encode(map, 2, matrix, {side, side}, 2 * side, {side, side}, true);
+  encode(map, 2, matrix, {side, side}, 2 * side, {side, box_height}, true);
   return map;
 }
 
@@ -29,6 +29,14 @@ std::string verdict(int error, bool right) {
 
 std::string run_copy(const Kernel& kernel) {
   const int error = rt_host::run(kernel, {1}, {128}, shared, rt_host::Options::of_process(), map_of(x), map_of(y));
+  return verdict(error, std::memcmp(x, y, sizeof x) == 0);
+}
+
+// Two blocks, each with half of the box.
+std::string run_sharing(const Kernel& kernel, u32 blocks) {
+  const rt_host::Options& options = rt_host::Options::of_process();
+  const TensorMap maps[] = {map_of(x, side / 2), map_of(y, side / 2)};
+  const int error = rt_host::run(kernel, {blocks}, {64}, shared + 8, options, maps[0], maps[1]);
   return verdict(error, std::memcmp(x, y, sizeof x) == 0);
 }
 
@@ -62,9 +70,11 @@ std::string refused_maps() {
 
 std::string run_case(const std::string& name) {
   if (name == "maps") return refused_maps();
+  if (name == "odd_grid") return run_sharing(*Kernel::find("shared_out"), 3);
   const Kernel* kernel = Kernel::find(name.c_str());
   if (!kernel) return "no such case";
   if (name.rfind("box", 0) == 0) return run_copy(*kernel);
+  if (name.rfind("shared_out", 0) == 0) return run_sharing(*kernel, 2);
   return name.rfind("met", 0) == 0 ? run_meeting(*kernel) : run_product(*kernel);
 }
 

@@ -1,5 +1,5 @@
 // Small kernels, right and wrong, that show what the host shim detects of the units of compute capability 9.0. All copy a
-// box of 64 by 64 halves from one matrix to another, or multiply it by itself.
+// box of 64 by 64 halves from one matrix to another, or multiply it by itself, or meet.
 #include "hopper.cuh"
 
 struct Memory {
@@ -87,3 +87,43 @@ RT_KERNEL(128, 1) met(const RT_GRID_CONSTANT TensorMap, float* y) { meet(y, 64);
 RT_EXPORT(met)
 RT_KERNEL(128, 1) met_by_too_few(const RT_GRID_CONSTANT TensorMap, float* y) { meet(y, 96); }
 RT_EXPORT(met_by_too_few)
+
+struct Halves {
+  unsigned char half[2][4096];
+  u64 full, seen;
+};
+
+enum Fault { SHARED_WELL, NOT_MET_FIRST, RETURNED_EARLY, NO_SUCH_BLOCK, HALF_FORGOTTEN };
+
+// Each of two blocks gives both of them half of the box, and stores the half that it was given.
+template <Fault F> RT_DEV void share_box(const TensorMap* x, const TensorMap* y) {
+  RT_DYNAMIC_SHARED_1024(Halves, memory);
+  const int rank = rt_cluster_rank();
+  if (threadIdx.x == 0) {
+    rt_mbarrier_init(&memory->full, 1);
+    rt_mbarrier_init(&memory->seen, 1);
+    rt_mbarrier_fence();
+  }
+  if (F != NOT_MET_FIRST) rt_cluster_sync();
+  if (threadIdx.x != 0) return;
+  rt_mbarrier_expect(&memory->full, 8192);
+  const u32 ranks = F == NO_SUCH_BLOCK ? 4 : F == HALF_FORGOTTEN ? 1 << rank : 3;
+  rt_bulk_load_multicast(memory->half[rank], x, &memory->full, 0, 32 * rank, ranks);
+  rt_mbarrier_wait(&memory->full, 0);
+  rt_bulk_store(y, memory->half[1 - rank], 0, 32 * (1 - rank));
+  rt_bulk_commit();
+  rt_bulk_wait_read<0>();
+  rt_mbarrier_arrive_at(&memory->seen, 1 - rank);
+  if (F != RETURNED_EARLY) rt_mbarrier_wait(&memory->seen, 0);
+}
+
+#define SHARE(name, F)                                                                                    \
+  RT_KERNEL_OF_CLUSTERS(64, 1, 2) name(const RT_GRID_CONSTANT TensorMap x, const RT_GRID_CONSTANT TensorMap y) { \
+    share_box<F>(&x, &y);                                                                                 \
+  }                                                                                                       \
+  RT_EXPORT(name)
+SHARE(shared_out, SHARED_WELL)
+SHARE(shared_out_before_they_met, NOT_MET_FIRST)
+SHARE(shared_out_and_returned, RETURNED_EARLY)
+SHARE(shared_out_to_nobody, NO_SUCH_BLOCK)
+SHARE(shared_out_to_one, HALF_FORGOTTEN)

@@ -17,25 +17,28 @@ const SHARED: usize = (192 << 10) + (32 << 10) + 128;
 /// less of its operands, need not hide it. Chosen by the counts in `docs/PERFORMANCE.md`; not yet measured on a device.
 const LONG: usize = 2560;
 
-/// A tile of outputs, by the suffix of its kernels.
+/// A tile of outputs, by the suffix of its kernels, and how many blocks below each other share the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Plan {
-    suffix: usize,
+    suffix: &'static str,
     rows: usize,
     columns: usize,
+    cluster: usize,
 }
 
-const WIDE: Plan = Plan { suffix: 256, rows: 128, columns: 256 };
-const SQUARE: Plan = Plan { suffix: 128, rows: 128, columns: 128 };
-const SMALL: Plan = Plan { suffix: 64, rows: 64, columns: 128 };
+const WIDE: Plan = Plan { suffix: "256", rows: 128, columns: 256, cluster: 1 };
+const SQUARE: Plan = Plan { suffix: "128", rows: 128, columns: 128, cluster: 1 };
+const SMALL: Plan = Plan { suffix: "64", rows: 64, columns: 128, cluster: 1 };
+const WIDE_PAIR: Plan = Plan { suffix: "256x2", cluster: 2, ..WIDE };
+const SQUARE_PAIR: Plan = Plan { suffix: "128x2", cluster: 2, ..SQUARE };
 
 impl Plan {
     /// What `BIOLLMNET_LINEAR_TILE` asks for, by its suffix: to test and to measure them all.
     fn asked() -> Option<Self> {
         static ASKED: OnceLock<Option<Plan>> = OnceLock::new();
         *ASKED.get_or_init(|| {
-            let suffix: usize = std::env::var("BIOLLMNET_LINEAR_TILE").ok()?.parse().ok()?;
-            [WIDE, SQUARE, SMALL].into_iter().find(|plan| plan.suffix == suffix)
+            let suffix = std::env::var("BIOLLMNET_LINEAR_TILE").ok()?;
+            [WIDE, SQUARE, SMALL, WIDE_PAIR, SQUARE_PAIR].into_iter().find(|plan| plan.suffix == suffix)
         })
     }
 
@@ -43,7 +46,14 @@ impl Plan {
         m.div_ceil(self.rows) * n.div_ceil(self.columns)
     }
 
-    /// All give the same bits: small tiles where larger ones would leave multiprocessors without work.
+    /// Blocks that go through them: whole clusters.
+    fn blocks(self, m: usize, n: usize, multiprocessors: usize) -> usize {
+        let wanted = m.div_ceil(self.rows).next_multiple_of(self.cluster) * n.div_ceil(self.columns);
+        wanted.min(multiprocessors / self.cluster * self.cluster)
+    }
+
+    /// All give the same bits: small tiles where larger ones would leave multiprocessors without work. Pairs of blocks wait
+    /// for a device to be measured on.
     fn of(multiprocessors: usize, [m, n, k]: [usize; 3], kernel: &str) -> Self {
         let has_small = !matches!(kernel, "swiglu" | "rope128");
         if let Some(asked) = Self::asked() {
@@ -109,9 +119,9 @@ impl Cuda {
         let plan = Plan::of(multiprocessors, [m, n, k * size_of::<T>() / size_of::<f16>()], kernel);
         let width = if kernel == "swiglu" { n / 2 } else { n };
         let x = self.tensor_map(x, [m, k], plan.rows)?;
-        let values = self.tensor_map(values, [n, k], plan.columns)?;
+        let values = self.tensor_map(values, [n, k], plan.columns / plan.cluster)?;
         let y_map = self.tensor_map(y, [m, width], 64)?;
-        let grid = Grid { blocks: [plan.tiles(m, n).min(multiprocessors), 1], threads: 384, shared: SHARED };
+        let grid = Grid { blocks: [plan.blocks(m, n, multiprocessors), 1], threads: 384, shared: SHARED };
         let (bias, beta) = (weights.bias(self), weights.beta().unwrap_or(1.0));
         let [m, n, k] = [m, n, k].map(|size| size as i32);
         let Extras { positions, cos, sin, scale, .. } = extras;
@@ -135,6 +145,13 @@ mod tests {
         assert_eq!(plan(302, 1280, 5120, "add"), SMALL);
         assert_eq!(plan(302, 6912, 1280, "swiglu"), SQUARE);
         assert_eq!(plan(302, 3840, 1280, "rope128"), SQUARE);
+    }
+
+    #[test]
+    fn blocks_come_in_whole_clusters() {
+        assert_eq!(WIDE.blocks(300, 1000, 132), 12);
+        assert_eq!(WIDE_PAIR.blocks(300, 1000, 132), 16);
+        assert_eq!(WIDE_PAIR.blocks(16_896, 5120, 133), 132);
     }
 
     #[test]
