@@ -97,7 +97,7 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// [`Error::Data`] that names what does not.
-    pub fn check_eighths(&self, stored_d_ff: usize) -> Result<()> {
+    pub fn check_e4m3(&self, stored_d_ff: usize) -> Result<()> {
         let whole = [self.d_model, stored_d_ff].iter().all(|width| width.is_multiple_of(16));
         if whole && matches!(self.d_head(), 64 | 128) {
             return Ok(());
@@ -149,9 +149,9 @@ mod tests {
         assert!((giga.flop(130) / 130.0 / 1.319_493_12e9 - 1.0).abs() < 1e-9);
         let odd = EncoderConfig { n_heads: 3, ..esm2_650m.clone() };
         assert!(odd.check().unwrap_err().to_string().contains("3 heads do not divide"));
-        esm2_650m.check_eighths(5120).unwrap();
+        esm2_650m.check_e4m3(5120).unwrap();
         let narrow = EncoderConfig { n_heads: 40, ..esm2_650m.clone() };
-        assert!(narrow.check_eighths(5120).unwrap_err().to_string().contains("heads of 32"));
+        assert!(narrow.check_e4m3(5120).unwrap_err().to_string().contains("heads of 32"));
         let none = EncoderConfig { d_ff: 0, ..esm2_650m };
         assert!(none.check().unwrap_err().to_string().contains("d_ff is 0"));
     }
