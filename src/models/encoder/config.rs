@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::cuda::TensorCores;
 use crate::error::{Error, Result};
 use crate::ops::attention::Heads;
 
@@ -99,13 +100,14 @@ impl EncoderConfig {
     /// [`Error::Data`] that names what does not.
     pub fn check_e4m3(&self, stored_d_ff: usize) -> Result<()> {
         let whole = [self.d_model, stored_d_ff].iter().all(|width| width.is_multiple_of(16));
-        if whole && matches!(self.d_head(), 64 | 128) {
+        let [narrow, wide] = TensorCores::WGMMA_HEADS;
+        if whole && [narrow, wide].contains(&self.d_head()) {
             return Ok(());
         }
         let (d, heads, d_ff) = (self.d_model, self.d_head(), self.d_ff);
         Err(Error::data(
             format!(
-                "no --precision fp8 of an encoder of d_model {d} with heads of {heads} and d_ff {d_ff}: heads are of 64 or 128, widths multiples of 16"
+                "no --precision fp8 of an encoder of d_model {d} with heads of {heads} and d_ff {d_ff}: heads are of {narrow} or {wide}, widths multiples of 16"
             ),
             "choose --precision f16",
         ))
