@@ -4,11 +4,7 @@
 // memory and are not stored. Sums start at the first row of the sequence: the same bits in any batch.
 //
 // Copies past the end of a sequence fill with zeros: rows there belong to a neighbour, and 0 * NaN is NaN.
-#include "rt.cuh"
-
-constexpr float LOG2_E = 1.4426950408889634f;
-// Below every logit of finite halves, yet finite: a row of -inf alone gives NaN, not a mean over masked keys.
-constexpr float LOWEST = -1e30f;
+#include "attention.cuh"
 
 // ---- Tiles in shared memory ----
 
@@ -104,12 +100,10 @@ RT_DEV void mask_keys(float (&s)[4], int first_key, int n_keys, int lane) {
   }
 }
 
-// Never NaN: a NaN logit reaches the row through its weight.
 template <int N> RT_DEV float row_maximum(const float (&s)[N][4], int half, float maximum) {
 #pragma unroll
   for (int n = 0; n < N; n++) maximum = fmaxf(maximum, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
-  maximum = fmaxf(maximum, rt_shuffle_xor(maximum, 1));
-  return fmaxf(maximum, rt_shuffle_xor(maximum, 2));
+  return maximum_of_row(maximum);
 }
 
 // Weights exp(logit - reference) as fragments of the second product; adds this lane's part of their sums.
@@ -119,9 +113,8 @@ RT_DEV void weigh(u32 (&p)[N / 2][4], const float (&s)[N][4], const float (&refe
   for (int n = 0; n < N; n++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      const float shift = -reference[half] * LOG2_E;
-      const float low = rt_exp2(fmaf(s[n][2 * half], LOG2_E, shift));
-      const float high = rt_exp2(fmaf(s[n][2 * half + 1], LOG2_E, shift));
+      const float low = weight_of(s[n][2 * half], reference[half]);
+      const float high = weight_of(s[n][2 * half + 1], reference[half]);
       sum[half] += low;
       sum[half] += high;
       p[n / 2][n % 2 * 2 + half] = rt_pack_f16(low, high);
@@ -136,10 +129,7 @@ template <int WIDTH, int C>
 RT_DEV void lay_rows(f16* tile, const float (&o)[C][4], const float (&sum)[2], int lane) {
 #pragma unroll
   for (int half = 0; half < 2; half++) {
-    float total = sum[half];
-    total += rt_shuffle_xor(total, 1);
-    total += rt_shuffle_xor(total, 2);
-    const float inverse = rt_reciprocal(total);
+    const float inverse = rt_reciprocal(sum_of_row(sum[half]));
     const int row = lane / 4 + 8 * half;
 #pragma unroll
     for (int n = 0; n < C; n++) {
@@ -175,29 +165,22 @@ RT_DEV void store_rows(f16* out, int stride, const f16* tile, int n_rows, int d_
 constexpr int KEYS = 64;
 constexpr int LONG_THREADS = 128;
 
-// The running state of a warp. `reference` stands in for the maximum of the softmax: it follows the maximum only once
-// that has grown by more than SLACK, so the output is seldom rescaled; weights stay below exp(SLACK) = 245. Each query
-// decides for itself, so its result depends on nothing else in the warp.
-constexpr float SLACK = 5.5f;
+// The running state of a warp.
 template <int WIDTH, int M> struct Running {
   float o[M][WIDTH / 8][4];
   float reference[M][2];
   float sum[M][2];
 };
 
-template <int WIDTH, int M> RT_DEV void follow_maximum(Running<WIDTH, M>& state, const float (&s)[M][KEYS / 8][4]) {
+template <int WIDTH, int M> RT_DEV void follow_maxima(Running<WIDTH, M>& state, const float (&s)[M][KEYS / 8][4]) {
   float scale[M][2];
   bool grown = false;
 #pragma unroll
   for (int m = 0; m < M; m++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      const float old = state.reference[m][half];
-      const float maximum = row_maximum(s[m], half, old);
-      const bool follow = maximum > old + SLACK;
-      state.reference[m][half] = follow ? maximum : old;
-      scale[m][half] = follow ? rt_exp2((old - maximum) * LOG2_E) : 1.0f;
-      grown = grown || follow;
+      const float maximum = row_maximum(s[m], half, state.reference[m][half]);
+      grown |= follow_maximum(state.reference[m][half], scale[m][half], maximum);
     }
   }
   if (!rt_any(grown)) return;
@@ -228,7 +211,7 @@ RT_DEV void attend(Running<WIDTH, M>& state, const u32 (&q)[WIDTH / 16][M][4], c
       for (int n = 0; n < KEYS / 8; n++) mask_keys(s[m][n], 8 * n, n_keys, lane);
     }
   }
-  follow_maximum(state, s);
+  follow_maxima(state, s);
   u32 p[M][KEYS / 16][4];
 #pragma unroll
   for (int m = 0; m < M; m++) weigh(p[m], s[m], state.reference[m], state.sum[m]);

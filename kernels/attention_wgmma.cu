@@ -14,17 +14,12 @@
 //
 // Sums start at the first row of the sequence: the same bits in any batch. Boxes reach into the next sequence: its
 // logits are masked, and its values are written over by zeros, since 0 * NaN is NaN.
+#include "attention.cuh"
 #include "hopper.cuh"
 
 constexpr int GROUP = 128;              // threads of a warpgroup
 constexpr int KEYS = 128;               // of a step
 constexpr int HALF_BYTES = KEYS * 128;  // 64 columns of the rows of a box
-constexpr float LOG2_E = 1.4426950408889634f;
-// Below every logit of finite halves, yet finite: a row of -inf alone gives NaN, not a mean over masked keys.
-constexpr float LOWEST = -1e30f;
-// The reference of a softmax follows its maximum only once that has grown by more: the sums are seldom rescaled, and
-// weights stay below exp(SLACK) = 245.
-constexpr float SLACK = 5.5f;
 
 template <int D> constexpr int MATRIX_BYTES = D / 64 * HALF_BYTES;  // of the 128 rows of a head
 template <int D> struct Memory {
@@ -99,12 +94,10 @@ template <int D> RT_DEV void ask_values(State<D>& state, const Memory<D>* memory
   rt_wgmma_commit();
 }
 
-// Never NaN: a NaN logit reaches the row through its weight.
 RT_DEV float row_maximum(const float (&logits)[KEYS / 2], int below, float maximum) {
 #pragma unroll
   for (int i = 2 * below; i < KEYS / 2; i += 4) maximum = fmaxf(maximum, fmaxf(logits[i], logits[i + 1]));
-  maximum = fmaxf(maximum, rt_shuffle_xor(maximum, 1));
-  return fmaxf(maximum, rt_shuffle_xor(maximum, 2));
+  return maximum_of_row(maximum);
 }
 
 // From logits to weights, in place, of the first `n_keys` keys of a step.
@@ -122,18 +115,14 @@ template <int D> RT_DEV void weigh(State<D>& state, int n_keys) {
   bool grown = false;
 #pragma unroll
   for (int below = 0; below < 2; below++) {
-    const float old = state.reference[below], maximum = row_maximum(state.logits, below, old);
-    const bool follow = maximum > old + SLACK;
-    state.reference[below] = follow ? maximum : old;
-    state.scale[below] = follow ? rt_exp2((old - maximum) * LOG2_E) : 1.f;
-    grown = grown || follow;
-    const float shift = -state.reference[below] * LOG2_E;
+    const float maximum = row_maximum(state.logits, below, state.reference[below]);
+    grown |= follow_maximum(state.reference[below], state.scale[below], maximum);
     float sum = 0.f;
 #pragma unroll
     for (int i = 2 * below; i < KEYS / 2; i += 4) {
 #pragma unroll
       for (int e = 0; e < 2; e++) {
-        state.logits[i + e] = rt_exp2(fmaf(state.logits[i + e], LOG2_E, shift));
+        state.logits[i + e] = weight_of(state.logits[i + e], state.reference[below]);
         sum += state.logits[i + e];
       }
     }
@@ -233,10 +222,7 @@ template <int D> RT_DEV void store_rows(State<D>& state, const Tile& tile, Memor
   const int lane = threadIdx.x % 32, first = (threadIdx.x - GROUP) / 32 * 16;  // row of the warp
 #pragma unroll
   for (int below = 0; below < 2; below++) {
-    float total = state.sum[below];
-    total += rt_shuffle_xor(total, 1);
-    total += rt_shuffle_xor(total, 2);
-    const float inverse = rt_reciprocal(total);
+    const float inverse = rt_reciprocal(sum_of_row(state.sum[below]));
     const int row = first + lane / 4 + 8 * below;
 #pragma unroll
     for (int i = 2 * below; i < D / 2; i += 4) {

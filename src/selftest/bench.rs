@@ -176,3 +176,21 @@ pub(super) fn same_bits<A: Activation>(found: &[A], expected: &[A], where_: impl
     let (found, expected) = (bytemuck::cast_slice::<A, u8>(found), bytemuck::cast_slice::<A, u8>(expected));
     (found != expected).then(|| format!("other bits {}", where_()))
 }
+
+/// The complaint where a row has other bits in a batch of fewer rows, from `n_rows` down to one alone. `from` gives the rows
+/// from a first one on, and what else does not hold.
+pub(super) fn same_in_any_batch<A: Activation>(
+    n_rows: usize,
+    from: impl Fn(usize) -> Result<(Vec<A>, Option<String>)>,
+) -> Result<Option<String>> {
+    let (whole, _) = from(0)?;
+    let width = whole.len() / n_rows;
+    for first in 0..n_rows {
+        let (rows, fault) = from(first)?;
+        let differs = || format!("in a batch of {} rows", n_rows - first);
+        if let Some(fault) = fault.or_else(|| same_bits(&rows, &whole[first * width..], differs)) {
+            return Ok(Some(fault));
+        }
+    }
+    Ok(None)
+}

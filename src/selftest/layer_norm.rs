@@ -1,7 +1,7 @@
 //! Layer norm of rows whose mean is far above their spread.
 
 use super::Subject;
-use super::bench::{Bench, Case, Found, same_bits};
+use super::bench::{Bench, Case, Found, same_in_any_batch};
 use super::numbers::{Guarded, Numbers, Operand, wide};
 use super::reference::{self, Rounding};
 use crate::backend::Activation;
@@ -61,14 +61,6 @@ pub(super) fn check<B: Subject, A: Activation>(bench: &mut Bench<'_, B>) {
     }
     bench.holds::<A>("layer_norm", "rows of d 72 alone and among 1 to 65", |device| {
         let case = LayerNorm::<A>::of(65, 72);
-        let (whole, _) = case.rows(device, &case.x)?;
-        for first in 0..65 {
-            let (rows, fault) = case.rows(device, &case.x[first * 72..])?;
-            let differs = || format!("in a batch of {} rows", 65 - first);
-            if let Some(fault) = fault.or_else(|| same_bits(&rows, &whole[first * 72..], differs)) {
-                return Ok(Some(fault));
-            }
-        }
-        Ok(None)
+        same_in_any_batch(65, |first| case.rows(device, &case.x[first * 72..]))
     });
 }

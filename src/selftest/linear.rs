@@ -1,7 +1,7 @@
 //! Linear layers with each epilogue: edges of tiles, ragged widths, with and without bias, rows in any company.
 
 use super::Subject;
-use super::bench::{Bench, Case, Found, same_bits};
+use super::bench::{Bench, Case, Found, same_bits, same_in_any_batch};
 use super::numbers::{Guarded, Numbers, Operand, rounded, wide, widened_rows};
 use super::reference::{self, Rounding};
 use crate::backend::{Activation, Element};
@@ -221,15 +221,7 @@ fn in_a_wave<B: Subject, A: Activation>(device: &B, layer: &Layer<A>) -> Result<
 fn any_company<B: Subject, A: Activation>(device: &B) -> Result<Option<String>> {
     let layer = Layer::<A>::of(Epilogue::Store, [65, 72, 40], true);
     let weights = layer.load(device)?;
-    let (whole, _) = layer.rows(device, &weights, &layer.x)?;
-    for first in 0..65 {
-        let (rows, fault) = layer.rows(device, &weights, &layer.x[first * 40..])?;
-        let differs = || format!("in a batch of {} rows", 65 - first);
-        if let Some(fault) = fault.or_else(|| same_bits(&rows, &whole[first * 72..], differs)) {
-            return Ok(Some(fault));
-        }
-    }
-    Ok(None)
+    same_in_any_batch(65, |first| layer.rows(device, &weights, &layer.x[first * 40..]))
 }
 
 /// Every second row is not a number: what a tile reads past the end of a row lies there.

@@ -10,7 +10,6 @@ mod attention;
 mod batch_norm;
 mod bench;
 mod checkpoint;
-mod e4m3;
 mod embed_tokens;
 mod encoder;
 mod encoder_e4m3;
@@ -19,7 +18,9 @@ mod gin_aggregate;
 mod golden;
 mod instructions;
 mod layer_norm;
+mod layer_norm_e4m3;
 mod linear;
+mod linear_e4m3;
 mod molecules;
 mod numbers;
 mod pair_score;
@@ -79,7 +80,8 @@ pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -
     of_type::<B, f32>(&mut bench);
     of_type::<B, f16>(&mut bench);
     if device.has_e4m3() {
-        e4m3::check(&mut bench);
+        layer_norm_e4m3::check(&mut bench);
+        linear_e4m3::check(&mut bench);
         encoder_e4m3::check(&mut bench);
     }
     training::check(&mut bench);

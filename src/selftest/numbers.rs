@@ -1,7 +1,7 @@
 //! Operands: numbers that are the same in every run, and matrices on the device.
 
 use super::arrangement::Arrangement;
-use crate::backend::{Activation, Element, Matrix, MatrixMut, Memory, StackMut};
+use crate::backend::{Activation, E4m3, Element, Matrix, MatrixMut, Memory, StackMut};
 use crate::error::Result;
 
 /// A generator (`SplitMix64`).
@@ -58,6 +58,14 @@ pub(super) fn widened_rows<T: Element>(rows: &[T], from: usize, to: usize) -> Ve
         wide[..from].copy_from_slice(row);
     }
     wide
+}
+
+/// Rows in eight bits and their scales.
+pub(super) fn quantised(rows: &[f32], width: usize) -> (Vec<E4m3>, Vec<f32>) {
+    let mut bytes = vec![E4m3::default(); rows.len()];
+    let places = bytes.chunks_exact_mut(width);
+    let scales = rows.chunks_exact(width).zip(places).map(|(row, to)| E4m3::quantise(row, to)).collect();
+    (bytes, scales)
 }
 
 /// A matrix that is read. Its last number is the last of its memory: a device that guards memory sees what reads on.

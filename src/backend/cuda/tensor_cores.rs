@@ -18,6 +18,8 @@ pub enum TensorCores {
 impl TensorCores {
     /// The one compute capability that has `wgmma`.
     pub(super) const WGMMA_CAPABILITY: (i32, i32) = (9, 0);
+    /// Widths of heads that the kernels of `wgmma` have instances for, in attention and in the rotation behind a product.
+    pub const WGMMA_HEADS: [usize; 2] = [64, 128];
 
     /// Those that a device of this compute capability works with; `BIOLLMNET_TENSOR_CORES=mma` asks for the older ones.
     #[must_use]

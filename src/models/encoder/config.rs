@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::cuda::TensorCores;
 use crate::error::{Error, Result};
 use crate::ops::attention::Heads;
 
@@ -97,15 +98,16 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// [`Error::Data`] that names what does not.
-    pub fn check_eighths(&self, stored_d_ff: usize) -> Result<()> {
+    pub fn check_e4m3(&self, stored_d_ff: usize) -> Result<()> {
         let whole = [self.d_model, stored_d_ff].iter().all(|width| width.is_multiple_of(16));
-        if whole && matches!(self.d_head(), 64 | 128) {
+        let [narrow, wide] = TensorCores::WGMMA_HEADS;
+        if whole && [narrow, wide].contains(&self.d_head()) {
             return Ok(());
         }
         let (d, heads, d_ff) = (self.d_model, self.d_head(), self.d_ff);
         Err(Error::data(
             format!(
-                "no --precision fp8 of an encoder of d_model {d} with heads of {heads} and d_ff {d_ff}: heads are of 64 or 128, widths multiples of 16"
+                "no --precision fp8 of an encoder of d_model {d} with heads of {heads} and d_ff {d_ff}: heads are of {narrow} or {wide}, widths multiples of 16"
             ),
             "choose --precision f16",
         ))
@@ -149,9 +151,9 @@ mod tests {
         assert!((giga.flop(130) / 130.0 / 1.319_493_12e9 - 1.0).abs() < 1e-9);
         let odd = EncoderConfig { n_heads: 3, ..esm2_650m.clone() };
         assert!(odd.check().unwrap_err().to_string().contains("3 heads do not divide"));
-        esm2_650m.check_eighths(5120).unwrap();
+        esm2_650m.check_e4m3(5120).unwrap();
         let narrow = EncoderConfig { n_heads: 40, ..esm2_650m.clone() };
-        assert!(narrow.check_eighths(5120).unwrap_err().to_string().contains("heads of 32"));
+        assert!(narrow.check_e4m3(5120).unwrap_err().to_string().contains("heads of 32"));
         let none = EncoderConfig { d_ff: 0, ..esm2_650m };
         assert!(none.check().unwrap_err().to_string().contains("d_ff is 0"));
     }

@@ -3,7 +3,7 @@
 use super::config::{AttentionResidual, EncoderConfig, FeedForward};
 use super::trace::{Stage, Trace};
 use super::workspace::{ScaledBuffers, Workspace};
-use crate::backend::{Activation, Matrix, MatrixMut};
+use crate::backend::{Activation, Matrix, MatrixMut, Memory};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::attention::attention;
@@ -55,6 +55,9 @@ impl<B: Backend> Norm<B> {
         Ok(ScaledRows { values: Matrix::of(backend, &to.values, n, d), scales })
     }
 }
+
+/// Shows a result of this name and width to the trace.
+type Show<'s, B, A> = dyn FnMut(&'static str, &<B as Memory>::Buffer<A>, usize) -> Result<()> + 's;
 
 /// The weights of one block.
 pub(super) struct Layer<B: Backend> {
@@ -124,23 +127,23 @@ impl<B: Backend> Layer<B> {
         work: &mut Workspace<B, A>,
         trace: &mut Trace<'_, B, A>,
     ) -> Result<()> {
-        self.attend(backend, config, index, work, trace)?;
-        self.feed_forward(backend, config, index, work, trace)
+        let n = work.n_rows;
+        let mut show = |name, buffer: &B::Buffer<A>, width| {
+            trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n, width))
+        };
+        self.attend(backend, config, work, &mut show)?;
+        self.feed_forward(backend, config, work, &mut show)
     }
 
     fn attend<A: Activation>(
         &self,
         backend: &B,
         config: &EncoderConfig,
-        index: usize,
         work: &mut Workspace<B, A>,
-        trace: &mut Trace<'_, B, A>,
+        show: &mut Show<'_, B, A>,
     ) -> Result<()> {
-        let Workspace { n_rows: n, inputs, state, normed, wide, eighths, exchanged, rotary, .. } = work;
+        let Workspace { n_rows: n, inputs, state, normed, wide, e4m3, exchanged, rotary, .. } = work;
         let (n, d, d_head) = (*n, config.d_model, config.d_head());
-        let mut show = |name, buffer: &B::Buffer<A>, width| {
-            trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n, width))
-        };
         let rotation = Rotation {
             positions: Matrix::of(backend, &inputs.positions, n, 1),
             cos: Matrix::of(backend, &rotary.cos, rotary.n_positions, d_head / 2),
@@ -152,9 +155,9 @@ impl<B: Backend> Layer<B> {
         let states = Matrix::of(backend, state, n, d);
         let normed_rows = MatrixMut::of(backend, normed, n, d);
         let qkv = MatrixMut::of(backend, wide, n, 3 * d);
-        if let Some(eighths) = eighths {
+        if let Some(e4m3) = e4m3 {
             let kept = of_normalised.then_some(normed_rows);
-            let x = self.attention_norm.apply_e4m3(backend, config, states, &mut eighths.normed, kept)?;
+            let x = self.attention_norm.apply_e4m3(backend, config, states, &mut e4m3.normed, kept)?;
             linear_rope_e4m3(backend, x, &self.qkv, rotation, qkv)?;
         } else {
             self.attention_norm.apply(backend, config, states, normed_rows)?;
@@ -180,24 +183,20 @@ impl<B: Backend> Layer<B> {
         &self,
         backend: &B,
         config: &EncoderConfig,
-        index: usize,
         work: &mut Workspace<B, A>,
-        trace: &mut Trace<'_, B, A>,
+        show: &mut Show<'_, B, A>,
     ) -> Result<()> {
-        let Workspace { n_rows: n, state, normed, wide, eighths, .. } = work;
+        let Workspace { n_rows: n, state, normed, wide, e4m3, .. } = work;
         let (n, d, d_ff) = (*n, config.d_model, self.up.d_out());
-        let mut show = |name, buffer: &B::Buffer<A>, width| {
-            trace(Stage { layer: Some(index), name }, Matrix::of(backend, buffer, n, width))
-        };
         let activation = match config.feed_forward {
             FeedForward::Gelu => Epilogue::Gelu,
             FeedForward::SwiGlu => Epilogue::SwiGlu,
         };
         let states = Matrix::of(backend, state, n, d);
-        if let Some(eighths) = eighths {
-            let x = self.ffn_norm.apply_e4m3(backend, config, states, &mut eighths.normed, None)?;
-            linear_to_e4m3(backend, x, &self.up, activation, MatrixMut::of(backend, &mut eighths.inner, n, d_ff))?;
-            let inner = ScaledRows { values: Matrix::of(backend, &eighths.inner, n, d_ff), scales: None };
+        if let Some(e4m3) = e4m3 {
+            let x = self.ffn_norm.apply_e4m3(backend, config, states, &mut e4m3.normed, None)?;
+            linear_to_e4m3(backend, x, &self.up, activation, MatrixMut::of(backend, &mut e4m3.inner, n, d_ff))?;
+            let inner = ScaledRows { values: Matrix::of(backend, &e4m3.inner, n, d_ff), scales: None };
             linear_e4m3(backend, inner, &self.down, Epilogue::Add, MatrixMut::of(backend, state, n, d))?;
         } else {
             self.ffn_norm.apply(backend, config, states, MatrixMut::of(backend, normed, n, d))?;

@@ -23,7 +23,7 @@ pub struct Encoder<B: Backend> {
     final_norm: Norm<B>,
     frequencies: Vec<f32>,
     /// Its layers are in e4m3.
-    in_eighths: bool,
+    with_e4m3: bool,
 }
 
 impl<B: Backend> Encoder<B> {
@@ -35,9 +35,9 @@ impl<B: Backend> Encoder<B> {
     pub fn load(backend: &B, config: &EncoderConfig, scope: &Scope, precision: Precision) -> Result<Self> {
         config.check()?;
         backend.check_heads(config.heads())?;
-        let in_eighths = precision == Precision::Fp8;
-        if in_eighths {
-            config.check_eighths(backend.padded(config.d_ff))?;
+        let with_e4m3 = precision == Precision::Fp8;
+        if with_e4m3 {
+            config.check_e4m3(backend.padded(config.d_ff))?;
         }
         if backend.padded(config.d_model) != config.d_model {
             return Err(Error::data(
@@ -55,7 +55,7 @@ impl<B: Backend> Encoder<B> {
             final_norm: Norm::load(backend, scope, "final_norm", config.d_model)?,
             frequencies: stored.map_or_else(|| frequencies(config.d_head(), config.rope_theta), |t| t.to_f32()),
             config: config.clone(),
-            in_eighths,
+            with_e4m3,
         })
     }
 
@@ -70,7 +70,7 @@ impl<B: Backend> Encoder<B> {
     /// # Errors
     /// What the device reports.
     pub fn workspace<A: Activation>(&self, backend: &B) -> Result<Workspace<B, A>> {
-        Workspace::new(backend, &self.config, self.in_eighths)
+        Workspace::new(backend, &self.config, self.with_e4m3)
     }
 
     /// Runs a batch; [`Workspace::hidden`] then holds the states after the final layer norm.

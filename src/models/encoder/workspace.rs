@@ -23,7 +23,7 @@ pub struct Workspace<B: Backend, A: Activation = f32> {
     /// `[n_rows, max(3·d_model, d_ff)]`: queries, keys and values, later the inner states of the feed-forward part.
     pub(super) wide: B::Buffer<A>,
     /// What layers in eight bits read; of an encoder that has none, none.
-    pub(super) eighths: Option<Eighths<B>>,
+    pub(super) e4m3: Option<E4m3Buffers<B>>,
     /// Whether `state` and `normed` stand in each other's place: a block may exchange them.
     pub(super) exchanged: bool,
     pub(super) rotary: Rotary<B>,
@@ -31,7 +31,7 @@ pub struct Workspace<B: Backend, A: Activation = f32> {
 }
 
 /// What linear layers in e4m3 read.
-pub(super) struct Eighths<B: Backend> {
+pub(super) struct E4m3Buffers<B: Backend> {
     /// Normalised states.
     pub normed: ScaledBuffers<B>,
     /// `[n_rows, d_ff]`: inner states of the feed-forward part.
@@ -44,7 +44,7 @@ pub(super) struct ScaledBuffers<B: Backend> {
     pub scales: B::Buffer<f32>,
 }
 
-impl<B: Backend> Eighths<B> {
+impl<B: Backend> E4m3Buffers<B> {
     fn of(backend: &B, config: &EncoderConfig, n: usize) -> Result<Self> {
         let inner = backend.padded(config.d_ff);
         Ok(Self {
@@ -77,8 +77,8 @@ pub(super) struct Rotary<B: Backend> {
 const ROWS_STEP: usize = 64;
 
 impl<B: Backend, A: Activation> Workspace<B, A> {
-    /// Buffers for no token: the first batch makes them. `in_eighths` where the encoder has layers in e4m3.
-    pub(super) fn new(backend: &B, config: &EncoderConfig, in_eighths: bool) -> Result<Self> {
+    /// Buffers for no token: the first batch makes them. `with_e4m3` where the encoder has layers in e4m3.
+    pub(super) fn new(backend: &B, config: &EncoderConfig, with_e4m3: bool) -> Result<Self> {
         Ok(Self {
             capacity: 0,
             n_rows: 0,
@@ -91,7 +91,7 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
             state: backend.zeros(0)?,
             normed: backend.zeros(0)?,
             wide: backend.zeros(0)?,
-            eighths: in_eighths.then(|| Eighths::of(backend, config, 0)).transpose()?,
+            e4m3: with_e4m3.then(|| E4m3Buffers::of(backend, config, 0)).transpose()?,
             exchanged: false,
             rotary: Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? },
             recordings: B::Recordings::default(),
@@ -103,13 +103,13 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
     pub fn bytes(&self, backend: &B, config: &EncoderConfig, n_tokens: usize) -> usize {
         let states = (2 * config.d_model + self.width(backend, config)) * size_of::<A>();
         let inputs = (config.d_head() + 4) * size_of::<f32>();
-        let eighths = self.eighths.as_ref().map_or(0, |_| Eighths::bytes(backend, config));
-        n_tokens.saturating_mul(states + inputs + eighths)
+        let e4m3 = self.e4m3.as_ref().map_or(0, |_| E4m3Buffers::bytes(backend, config));
+        n_tokens.saturating_mul(states + inputs + e4m3)
     }
 
     /// Width of `wide`: inner states in eight bits lie elsewhere.
     fn width(&self, backend: &B, config: &EncoderConfig) -> usize {
-        let inner = if self.eighths.is_some() { 0 } else { backend.padded(config.d_ff) };
+        let inner = if self.e4m3.is_some() { 0 } else { backend.padded(config.d_ff) };
         inner.max(3 * config.d_model)
     }
 
@@ -161,15 +161,15 @@ impl<B: Backend, A: Activation> Workspace<B, A> {
     fn grow(&mut self, backend: &B, config: &EncoderConfig, n: usize) -> Result<()> {
         let rotary = Rotary { n_positions: 0, cos: backend.zeros(0)?, sin: backend.zeros(0)? };
         let rotary = std::mem::replace(&mut self.rotary, rotary);
-        let (n_rows, in_eighths) = (self.n_rows, self.eighths.is_some());
-        *self = Self { n_rows, rotary, ..Self::new(backend, config, in_eighths)? };
+        let (n_rows, with_e4m3) = (self.n_rows, self.e4m3.is_some());
+        *self = Self { n_rows, rotary, ..Self::new(backend, config, with_e4m3)? };
         self.inputs.ids = backend.zeros(n)?;
         self.inputs.positions = backend.zeros(n)?;
         self.inputs.scales = backend.zeros(n)?;
         self.state = backend.zeros(n * config.d_model)?;
         self.normed = backend.zeros(n * config.d_model)?;
         self.wide = backend.zeros(n * self.width(backend, config))?;
-        self.eighths = in_eighths.then(|| Eighths::of(backend, config, n)).transpose()?;
+        self.e4m3 = with_e4m3.then(|| E4m3Buffers::of(backend, config, n)).transpose()?;
         self.capacity = n;
         Ok(())
     }

@@ -61,7 +61,7 @@ fn warpgroup_shared(d_head: usize) -> usize {
 impl Cuda {
     /// Whether products of warpgroups compute the heads of long sequences.
     fn attends_by_warpgroups<A: Element>(&self, d_head: usize) -> bool {
-        A::NAME == "f16" && matches!(d_head, 64 | 128) && self.info().tensor_cores == TensorCores::Wgmma
+        A::NAME == "f16" && TensorCores::WGMMA_HEADS.contains(&d_head) && self.info().tensor_cores == TensorCores::Wgmma
     }
 
     /// Queries of a tile of a long sequence.

@@ -72,7 +72,7 @@ impl Plan {
 /// rows: a row has the same bits in any batch.
 pub(super) fn kernel_of(epilogue: &str, d_head: usize) -> Option<String> {
     match (epilogue, d_head) {
-        ("rope", 64 | 128) => Some(format!("rope{d_head}")),
+        ("rope", _) if TensorCores::WGMMA_HEADS.contains(&d_head) => Some(format!("rope{d_head}")),
         ("store" | "gelu" | "add" | "swiglu", _) => Some(epilogue.to_owned()),
         _ => None,
     }

@@ -5,7 +5,7 @@ use super::super::cuda_weights::CudaWeights;
 use super::super::cuda_wgmma::kernel_of;
 use super::super::{Epilogue, LinearWeights, Rotation};
 use super::{LinearE4m3, ScaledRows};
-use crate::backend::cuda::{Argument, CudaView};
+use crate::backend::cuda::{Argument, CudaView, TensorCores};
 use crate::backend::{Activation, Cuda, E4m3, Element, MatrixMut};
 use crate::error::{Error, Result};
 
@@ -23,10 +23,8 @@ impl Cuda {
             Err(Error::Shape { op: "linear_e4m3", expected: expected.to_owned(), found })
         };
         let Some(kernel) = kernel_of(epilogue, extras.d_head) else {
-            return refused(
-                "an epilogue of halves, heads of 64 or 128",
-                format!("{epilogue}, heads of {}", extras.d_head),
-            );
+            let expected = format!("an epilogue of halves, heads of {:?}", TensorCores::WGMMA_HEADS);
+            return refused(&expected, format!("{epilogue}, heads of {}", extras.d_head));
         };
         let Some((values, scales)) = weights.bytes(self) else {
             return refused("weights in fp8, as the activations", weights.precision().name().to_owned());

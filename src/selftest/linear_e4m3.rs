@@ -1,23 +1,19 @@
-//! What computes in eight bits, beside its definition on the same numbers of eight bits in f64: layer norm, linear layers
-//! with each epilogue.
+//! Linear layers in eight bits with each epilogue, beside their definition on the same numbers of eight bits in f64.
 
 use half::f16;
 
 use super::Subject;
-use super::bench::{Bench, Compared, difference, largest, same_bits};
+use super::bench::{Bench, Compared, difference, largest, same_bits, same_in_any_batch};
 use super::linear::rows_of_a_wave;
-use super::numbers::{Guarded, Numbers, Operand, wide, widened_rows};
+use super::numbers::{Guarded, Numbers, Operand, quantised, wide, widened_rows};
 use super::reference::{self, Rounding};
 use crate::backend::{Activation, Cpu, E4m3};
 use crate::error::Result;
 use crate::ops::Backend;
-use crate::ops::layer_norm::e4m3::{Normalised, layer_norm_e4m3};
-use crate::ops::layer_norm::layer_norm;
 use crate::ops::linear::e4m3::{INNER_SCALE, ScaledRows, linear_e4m3, linear_to_e4m3};
 use crate::ops::linear::{Epilogue, LinearTensors, LinearWeights, Precision};
 use crate::weights::Tensor;
 
-const EPSILON: f32 = 1e-5;
 /// Rows, outputs, inputs.
 const SIZES: [[usize; 3]; 9] = [
     [1, 16, 16],
@@ -40,14 +36,6 @@ struct Layer {
     weights: Vec<f32>,
     bias: Vec<f32>,
     y: Vec<f16>,
-}
-
-/// Rows in eight bits and their scales.
-fn quantised(rows: &[f32], width: usize) -> (Vec<E4m3>, Vec<f32>) {
-    let mut bytes = vec![E4m3::default(); rows.len()];
-    let places = bytes.chunks_exact_mut(width);
-    let scales = rows.chunks_exact(width).zip(places).map(|(row, to)| E4m3::quantise(row, to)).collect();
-    (bytes, scales)
 }
 
 /// Numbers that rows in eight bits stand for.
@@ -182,9 +170,6 @@ impl Layer {
 const EPILOGUES: [Epilogue; 4] = [Epilogue::Store, Epilogue::Gelu, Epilogue::Add, Epilogue::SwiGlu];
 
 pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
-    for (rows, d) in [(33, 16), (3, 48), (33, 320), (3, 1280), (5, 1296), (1, 2560), (3, 2576)] {
-        bench.holds::<f16>("layer_norm_e4m3", format!("rows {rows}, d {d}"), |device| normalised(device, rows, d));
-    }
     for epilogue in EPILOGUES {
         for (i, size) in SIZES.into_iter().enumerate() {
             near(bench, &Layer::of(epilogue, size, i % 3 != 2));
@@ -199,6 +184,13 @@ pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
         bench.holds::<f16>(op, "rows of n 80, k 48 beside rows of NaN", |device| {
             Layer::of(epilogue, [40, 80, 48], true).beside_nan(device)
         });
+        bench.holds::<f16>(op, "rows of n 80, k 48 alone and among 1 to 65", |device| {
+            let layer = Layer::of(epilogue, [65, 80, 48], true);
+            same_in_any_batch(65, |first| layer.rows(device, first..65))
+        });
+        if matches!(epilogue, Epilogue::Gelu | Epilogue::SwiGlu) {
+            bench.holds::<f16>(op, "results beyond 112 become 112", |device| saturated(device, epilogue));
+        }
     }
     // Sums longer than the operands that are under way, of one tile and of several that follow each other.
     near(bench, &Layer::of(Epilogue::Store, [130, 80, 2608], true));
@@ -211,45 +203,32 @@ fn near<B: Subject>(bench: &mut Bench<'_, B>, layer: &Layer) {
     bench.near::<f16>(layer.op(), format!("m {m}, n {n}, k {k}"), |device| layer.compare(device));
 }
 
-/// Eight bits, scales and what is kept are those of the layer norm in f16 on the same device, bit for bit; a row of NaN is
-/// one afterwards.
-fn normalised<B: Subject>(device: &B, rows: usize, d: usize) -> Result<Option<String>> {
-    let mut numbers = Numbers::new(rows + d);
-    let mut x: Vec<f16> = numbers.activations(rows * d, 10.0, 3.0);
-    if rows > 2 {
-        x[d + d / 2] = f16::NAN;
-    }
-    let (weight, bias) = (numbers.around(d, 1.0, 0.5), numbers.around(d, 0.0, 0.5));
-    let (x, weight, bias) =
-        (Operand::new(device, &x, d)?, Operand::new(device, &weight, d)?, Operand::new(device, &bias, d)?);
-    let (x, weight, bias) = (x.all(device), weight.all(device), bias.all(device));
-    let mut plain = Guarded::<B, f16>::unwritten(device, rows, d)?;
-    layer_norm(device, x, weight, bias, EPSILON, plain.all(device))?;
-    let (plain, _) = plain.read(device)?;
-    for keeps in [true, false] {
-        let mut values = Guarded::<B, E4m3>::unwritten(device, rows, d)?;
-        let mut scales = Guarded::<B, f32>::unwritten(device, rows, 1)?;
-        let mut kept = Guarded::<B, f16>::unwritten(device, rows, d)?;
-        let to = Normalised { values: values.all(device), scales: scales.all(device) };
-        layer_norm_e4m3(device, x, weight, bias, EPSILON, to, keeps.then(|| kept.all(device)))?;
-        let ((values, fault), (scales, _), (kept, _)) =
-            (values.read(device)?, scales.read(device)?, kept.read(device)?);
-        let (bytes, expected) = quantised(&f16::widened(&plain), d);
-        for row in 0..rows {
-            let of = row * d..(row + 1) * d;
-            let holds = if expected[row].is_nan() {
-                scales[row].is_nan() && values[of.clone()].iter().all(|x| x.to_f32().is_nan())
-            } else {
-                scales[row].to_bits() == expected[row].to_bits()
-                    && values[of.clone()] == bytes[of.clone()]
-                    && (!keeps || kept[of.clone()] == plain[of])
-            };
-            if !holds {
-                return Ok(Some(format!("row {row} is not that of the layer norm in f16")));
-            }
-        }
-        if fault.is_some() {
-            return Ok(fault);
+/// Results before and after they are rounded to eight bits.
+const FAR: [(f32, f32); 7] =
+    [(103.0, 104.0), (111.9, 112.0), (112.1, 112.0), (120.5, 112.0), (448.5, 112.0), (6e4, 112.0), (1e30, 112.0)];
+
+/// Each of them and its negative stands alone in a row and a column, on the device and on the CPU.
+fn saturated<B: Subject>(device: &B, epilogue: Epilogue) -> Result<Option<String>> {
+    const N: usize = 16;
+    let diagonal = |of: &dyn Fn(usize) -> f32, n_rows: usize| -> Vec<f32> {
+        (0..n_rows * N).map(|i| if i / N == i % N { of(i % N) } else { 0.0 }).collect()
+    };
+    let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
+    let (m, unit) = (2 * FAR.len(), diagonal(&|_| 1.0, N));
+    // The activation of a SwiGLU is at 32, which is its own swish: the gate does the rest.
+    let (gain, weights, bias) = match epilogue {
+        Epilogue::SwiGlu => (32.0, [vec![0.0; N * N], unit].concat(), [[32.0; N], [0.0; N]].concat()),
+        _ => (1.0, unit, vec![0.0; N]),
+    };
+    let (x, scales) = quantised(&diagonal(&|i| sign(i) * FAR[i / 2].0 / gain, m), N);
+    let expected =
+        diagonal(&|i| if epilogue == Epilogue::Gelu && i % 2 == 1 { 0.0 } else { sign(i) * FAR[i / 2].1 }, m);
+    let layer = Layer { epilogue, size: [m, N, N], x, scales, weights, bias, y: Vec::new() };
+    for (found, fault) in [layer.rows(device, 0..m)?, layer.rows(&Cpu::single(), 0..m)?] {
+        let wrong = found.iter().zip(&expected).position(|(found, expected)| found != expected);
+        let wrong = wrong.map(|i| format!("row {}, column {}: {} for {}", i / N, i % N, found[i], expected[i]));
+        if let Some(fault) = wrong.or(fault) {
+            return Ok(Some(fault));
         }
     }
     Ok(None)
