@@ -111,7 +111,7 @@ if [ -n "$small" ]; then
 fi
 step gemm 60 "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" --export-json "$out/gemm.json" || true
 # The other tiles of the products of warpgroups, and those of a warp, where the device has both: what the choice in
-# src/ops/linear/cuda_wgmma.rs is to be made by.
+# src/ops/linear/cuda_tiles.rs is to be checked by.
 if grep -q wgmma "$out/doctor.out"; then
   for tile in 256 128 64 256x2 128x2; do
     step "gemm-$tile" 30 env BIOLLMNET_LINEAR_TILE=$tile "$binary" --device cuda bench gemm "${quick[@]}" "${tokens[@]}" || true

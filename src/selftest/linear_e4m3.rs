@@ -39,9 +39,15 @@ struct Layer {
 }
 
 /// Numbers that rows in eight bits stand for.
-fn meant(bytes: &[E4m3], scales: &[f32], width: usize) -> Vec<f64> {
+pub(super) fn meant(bytes: &[E4m3], scales: &[f32], width: usize) -> Vec<f64> {
     let scale = |i: usize| f64::from(scales.get(i / width).copied().unwrap_or(INNER_SCALE));
     bytes.iter().enumerate().map(|(i, x)| f64::from(x.to_f32()) * scale(i)).collect()
+}
+
+/// What a sum of `k` products may err by, of which the largest is `most`. Tensor cores of compute capability 9.0 keep about
+/// 14 bits of a sum of such products (DeepSeek-V3, doi 10.48550/arXiv.2412.19437), 32 of them at a time.
+pub(super) fn sum_error(k: usize, most: f64) -> f64 {
+    (k.div_ceil(32) + 1) as f64 / 8192.0 * most
 }
 
 impl Layer {
@@ -131,13 +137,12 @@ impl Layer {
         (y, most)
     }
 
-    /// The largest error as a part of what it may be. Tensor cores of compute capability 9.0 keep about 14 bits of a sum of
-    /// such products (DeepSeek-V3, doi 10.48550/arXiv.2412.19437), 32 of them at a time; an output is rounded once.
+    /// The largest error as a part of what it may be: that of a sum, and of an output that is rounded once.
     fn compare<B: Subject>(&self, device: &B) -> Result<Compared> {
         let ([m, _, k], (exact, most)) = (self.size, self.exact());
         let (found, fault) = self.rows(device, 0..m)?;
         let (twin, _) = self.rows(&Cpu::single(), 0..m)?;
-        let sum = (k.div_ceil(32) + 1) as f64 / 8192.0 * most;
+        let sum = sum_error(k, most);
         let (part, rest) = match self.epilogue {
             Epilogue::Gelu => (1.0 / 15.0, 3e-4 + 1.2 * sum),
             Epilogue::SwiGlu => (1.0 / 15.0, 3e-4 + 2.2 * most * sum),

@@ -21,6 +21,7 @@ mod layer_norm;
 mod layer_norm_e4m3;
 mod linear;
 mod linear_e4m3;
+mod linear_rope_e4m3;
 mod molecules;
 mod numbers;
 mod pair_score;
@@ -82,6 +83,7 @@ pub fn run<B: Subject>(device: &B, filter: &str, seen: &mut dyn FnMut(&Check)) -
     if device.has_e4m3() {
         layer_norm_e4m3::check(&mut bench);
         linear_e4m3::check(&mut bench);
+        linear_rope_e4m3::check(&mut bench);
         encoder_e4m3::check(&mut bench);
     }
     training::check(&mut bench);

@@ -1,32 +1,34 @@
 //! Queries, keys and values with the rotation of their positions, heads of every width.
 
+use std::ops::Range;
+
 use super::Subject;
 use super::bench::{Bench, Case, Found, same_bits};
 use super::linear::{precision, rows_of_a_wave, sum_bound, tensor};
 use super::numbers::{Guarded, Numbers, Operand, wide};
 use super::reference::{self, Rounding};
-use crate::backend::Activation;
+use crate::backend::{Activation, MatrixMut};
 use crate::error::Result;
 use crate::ops::Backend;
 use crate::ops::attention::Heads;
-use crate::ops::linear::{LinearTensors, Rotation, linear_rope};
+use crate::ops::linear::{LinearTensors, Precision, Rotation, linear_rope};
 
 const N_POSITIONS: usize = 50;
 const SCALE: f32 = 0.3;
 
-struct Rope<A> {
+pub(super) struct Rope<A> {
     heads: Heads,
-    k: usize,
-    x: Vec<A>,
+    pub k: usize,
+    pub x: Vec<A>,
     /// Of queries, keys and values, `[3·d_model, k]`.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    positions: Vec<u32>,
+    pub weights: Vec<f32>,
+    pub bias: Vec<f32>,
+    pub positions: Vec<u32>,
     angles: [Vec<f32>; 2],
 }
 
 impl<A: Activation> Rope<A> {
-    fn of(m: usize, n_heads: usize, d_head: usize, k: usize, biased: bool) -> Self {
+    pub fn of(m: usize, n_heads: usize, d_head: usize, k: usize, biased: bool) -> Self {
         let (mut numbers, n) = (Numbers::new(m + d_head), 3 * n_heads * d_head);
         let angles = numbers.around(N_POSITIONS * d_head / 2, 0.0, 4.0);
         let mut positions: Vec<u32> = (0..m).map(|_| numbers.below(N_POSITIONS) as u32).collect();
@@ -47,26 +49,50 @@ impl<A: Activation> Rope<A> {
         self.heads.n_heads * self.heads.d_head
     }
 
-    /// The first `m` rows.
-    fn rows<B: Backend>(&self, device: &B, m: usize) -> Result<(Vec<A>, Option<String>)> {
-        let (d, half) = (self.d_model(), self.heads.d_head / 2);
-        let weights: Vec<_> = self
-            .weights
-            .chunks_exact(d * self.k)
-            .map(|weight| tensor::<A>(&[d, self.k], weight, m.is_multiple_of(2)))
-            .collect();
+    pub fn load<B: Backend>(&self, device: &B, precision: Precision) -> Result<B::Weights> {
+        let d = self.d_model();
+        let stored = self.positions.len().is_multiple_of(2);
+        let weights = self.weights.chunks_exact(d * self.k);
+        let weights: Vec<_> = weights.map(|weight| tensor::<A>(&[d, self.k], weight, stored)).collect();
         let biases: Vec<_> = self.bias.chunks_exact(d).map(|bias| tensor::<f32>(&[d], bias, false)).collect();
-        let tensors = LinearTensors::Stacked { weights: &weights, biases: &biases };
-        let weights = device.load_linear(tensors, precision::<A>())?;
-        let x = Operand::new(device, &self.x[..m * self.k], self.k)?;
-        let positions = Operand::new(device, &self.positions[..m], 1)?;
+        device.load_linear(LinearTensors::Stacked { weights: &weights, biases: &biases }, precision)
+    }
+
+    /// What `work` writes for some rows, which it is given with their rotation.
+    pub fn rotated<B: Backend>(
+        &self,
+        device: &B,
+        rows: Range<usize>,
+        work: impl FnOnce(Rotation<'_, B>, MatrixMut<'_, B, A>) -> Result<()>,
+    ) -> Result<(Vec<A>, Option<String>)> {
+        let half = self.heads.d_head / 2;
+        let mut qkv = Guarded::unwritten(device, rows.len(), 3 * self.d_model())?;
+        let positions = Operand::new(device, &self.positions[rows], 1)?;
         let [cos, sin] = &self.angles;
         let (cos, sin) = (Operand::new(device, cos, half)?, Operand::new(device, sin, half)?);
         let rotation =
             Rotation { positions: positions.all(device), cos: cos.all(device), sin: sin.all(device), scale: SCALE };
-        let mut qkv = Guarded::unwritten(device, m, 3 * d)?;
-        linear_rope(device, x.all(device), &weights, rotation, qkv.all(device))?;
+        work(rotation, qkv.all(device))?;
         qkv.read(device)
+    }
+
+    /// Sums as they are rotated.
+    pub fn rotate(&self, rounding: Rounding, qkv: &mut [f64]) {
+        let [cos, sin] = [wide(&self.angles[0]), wide(&self.angles[1])];
+        reference::rotate(rounding, qkv, self.heads, &self.positions, [&cos, &sin], f64::from(SCALE));
+    }
+
+    /// The first `m` rows.
+    fn rows<B: Backend>(&self, device: &B, m: usize) -> Result<(Vec<A>, Option<String>)> {
+        let weights = self.load(device, precision::<A>())?;
+        let x = Operand::new(device, &self.x[..m * self.k], self.k)?;
+        self.rotated(device, 0..m, |rotation, qkv| linear_rope(device, x.all(device), &weights, rotation, qkv))
+    }
+
+    pub fn named(&self) -> String {
+        let (Heads { n_heads, d_head }, m) = (self.heads, self.positions.len());
+        let bias = if self.bias.is_empty() { "" } else { ", bias" };
+        format!("m {m}, {n_heads} heads of {d_head}, k {}{bias}", self.k)
     }
 }
 
@@ -75,9 +101,7 @@ impl<A: Activation> Case<A> for Rope<A> {
         "linear_rope"
     }
     fn size(&self) -> String {
-        let (Heads { n_heads, d_head }, m) = (self.heads, self.positions.len());
-        let bias = if self.bias.is_empty() { "" } else { ", bias" };
-        format!("m {m}, {n_heads} heads of {d_head}, k {}{bias}", self.k)
+        self.named()
     }
     fn run<B: Subject>(&self, device: &B) -> Result<Found> {
         let (qkv, fault) = self.rows(device, self.positions.len())?;
@@ -85,8 +109,7 @@ impl<A: Activation> Case<A> for Rope<A> {
     }
     fn exact(&self, rounding: Rounding) -> Vec<f64> {
         let mut qkv = reference::linear(rounding, &wide(&self.x), &wide(&self.weights), &wide(&self.bias), self.k);
-        let [cos, sin] = [wide(&self.angles[0]), wide(&self.angles[1])];
-        reference::rotate(rounding, &mut qkv, self.heads, &self.positions, [&cos, &sin], f64::from(SCALE));
+        self.rotate(rounding, &mut qkv);
         qkv
     }
     fn single_bound(&self, largest: f64) -> f64 {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod cuda;
+mod cuda_tiles;
 mod cuda_weights;
 mod cuda_wgmma;
 pub mod e4m3;
