@@ -1,5 +1,6 @@
 // What a kernel sees of a device of compute capability 9.0 beside rt.cuh: a unit that copies boxes of matrices, barriers
-// that count bytes, clusters of blocks, products of warpgroups. Kernels that include it are compiled for that architecture alone.
+// that count bytes, clusters of blocks, products of warpgroups. Kernels that include it are compiled for that architecture
+// alone.
 #pragma once
 #include "rt.cuh"
 

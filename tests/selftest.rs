@@ -142,7 +142,7 @@ fn plants() -> BTreeSet<(String, String)> {
             continue;
         }
         let file = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let source = standin::with_header(&fs::read_to_string(&path).unwrap());
+        let source = standin::with_headers(&fs::read_to_string(&path).unwrap());
         let words = source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         plants.extend(words.filter(|word| word.starts_with("PLANT_")).map(|word| (file.clone(), word.to_owned())));
     }

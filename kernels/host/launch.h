@@ -11,7 +11,8 @@ struct Options {
   u32 seed = 0;              // 0: warps in their natural order; else permuted and interrupted
   u32 threads = 2;           // of the operating system
 
-  // BIOLLMNET_STANDIN_COPY=early|late (products too), BIOLLMNET_STANDIN_PRODUCTS=early|late, BIOLLMNET_STANDIN_SEED, BIOLLMNET_STANDIN_THREADS
+  // BIOLLMNET_STANDIN_COPY=early|late (products too), BIOLLMNET_STANDIN_PRODUCTS=early|late, BIOLLMNET_STANDIN_SEED,
+  // BIOLLMNET_STANDIN_THREADS
   static Options from_environment();
   // Those of the environment, read once; tests may change them.
   static Options& of_process();

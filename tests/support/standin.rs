@@ -235,7 +235,7 @@ impl Builder {
 
     fn compile(&self, source: &Path) -> PathBuf {
         let text = fs::read_to_string(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
-        let all = with_header(&text);
+        let all = with_headers(&text);
         let defines = self.defines.iter().filter(|define| mentions(&all, define));
         let flags: Vec<String> =
             self.flags.iter().cloned().chain(defines.map(|define| format!("-D{define}"))).collect();
@@ -279,11 +279,21 @@ fn flags() -> Vec<String> {
     flags
 }
 
-/// A kernel file followed by the header that it shares with others, if it does.
-pub fn with_header(source: &str) -> String {
-    let shared = source.lines().find_map(|line| line.strip_prefix("#include \"")?.strip_suffix(".cuh\""));
-    let header = shared.map(|name| fs::read_to_string(root().join("kernels").join(format!("{name}.cuh"))));
-    format!("{source}\n{}", header.map_or(String::new(), |text| text.expect("a header that can be read")))
+/// A kernel file followed by the headers that it includes, and by those that they include.
+pub fn with_headers(source: &str) -> String {
+    let mut all = source.to_owned();
+    let mut seen: Vec<String> = Vec::new();
+    while let Some(name) = all.lines().filter_map(header).find(|name| seen.iter().all(|seen| seen != name)) {
+        let text = fs::read_to_string(root().join("kernels").join(name)).expect("a header that can be read");
+        seen.push(name.to_owned());
+        all = format!("{all}\n{text}");
+    }
+    all
+}
+
+/// The header of kernels that a line includes.
+fn header(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("#include \"")?.strip_suffix('"').filter(|name| name.ends_with(".cuh"))
 }
 
 /// Whether a source looks at a macro (`NAME` or `NAME=value`): others need not be compiled again for it.
