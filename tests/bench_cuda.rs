@@ -133,6 +133,22 @@ fn int8_is_refused_with_words() {
     assert!(!output.status.success() && words.contains("int8") && words.contains("help: "), "{words}");
 }
 
+/// A misspelt choice must not measure something else.
+#[test]
+fn variables_that_choose_nothing_are_refused() {
+    for (name, value, help) in [
+        ("BIOLLMNET_LINEAR_TILE", "256x3", "128, 64, 256, 128x2, 256x2"),
+        ("BIOLLMNET_TENSOR_CORES", "hmma", "set it to mma"),
+    ] {
+        let Some(mut command) = program() else { return };
+        let output =
+            command.args(["gemm", "--tokens", "5", "--width", "64"]).args(SMALL).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{name} is '{value}'")) && said.contains(help), "{said}");
+    }
+}
+
 /// A list of lengths in letters: one beyond the kernel of short sequences.
 fn lengths(folder: &Path) -> String {
     let path = folder.join("lengths.txt");

@@ -2,6 +2,8 @@
 
 pub(super) mod machine;
 
+use std::path::Path;
+
 use biollmnet::backend::cuda::{self, DeviceInfo, ImageKind, ImagesInfo};
 use biollmnet::error::Result;
 use biollmnet::files::space::{Space, space_of};
@@ -81,6 +83,10 @@ impl Cuda {
             ImageKind::Embedded => {
                 let images = self.kernels.architectures.join(", ");
                 format!("{} files by nvcc {} for {images}", self.kernels.kernels.len(), self.kernels.nvcc)
+            }
+            ImageKind::Replaced => {
+                let folder = self.kernels.folder.as_deref().unwrap_or_else(|| Path::new("")).display();
+                format!("{} files of {folder} (BIOLLMNET_KERNELS)", self.kernels.kernels.len())
             }
             ImageKind::CompiledAtFirstUse => format!(
                 "{} files, compiled at first use by NVRTC {}",

@@ -30,6 +30,8 @@ pub(super) const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
 pub enum ImageKind {
     /// Compiled by nvcc when this binary was built.
     Embedded,
+    /// Read from the folder that `BIOLLMNET_KERNELS` names.
+    Replaced,
     /// Compiled by NVRTC when a kernel is first used.
     CompiledAtFirstUse,
     /// Neither: CUDA cannot be used.
@@ -49,7 +51,7 @@ pub struct ImagesInfo {
     pub nvcc: &'static str,
     /// Version of the NVRTC of this machine; looked for only where it is needed.
     pub nvrtc: Option<String>,
-    /// Where compiled kernels are kept.
+    /// Where compiled kernels are kept, or those that replace the embedded ones lie.
     pub folder: Option<PathBuf>,
     /// What to do where kernels are missing.
     pub advice: Option<&'static str>,
@@ -62,14 +64,15 @@ const ADVICE: &str = "this binary was built without nvcc, and there is no NVRTC 
 /// What the kernels of this binary come as.
 #[must_use]
 pub fn source_of_images() -> ImagesInfo {
-    let embedded = replacements().is_some() || KERNELS.iter().all(|kernel| !kernel.image.is_empty());
-    let nvrtc = if embedded { None } else { nvrtc::version() };
+    let (replaced, embedded) = (replacements(), KERNELS.iter().all(|kernel| !kernel.image.is_empty()));
+    let nvrtc = if embedded || replaced.is_some() { None } else { nvrtc::version() };
     let mut kernels: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
     kernels.sort_unstable();
-    let kind = match (embedded, nvrtc) {
-        (true, _) => ImageKind::Embedded,
-        (false, Some(_)) => ImageKind::CompiledAtFirstUse,
-        (false, None) => ImageKind::Missing,
+    let (kind, folder) = match (replaced, embedded, nvrtc) {
+        (Some(folder), ..) => (ImageKind::Replaced, Some(folder.into())),
+        (None, true, _) => (ImageKind::Embedded, None),
+        (None, false, Some(_)) => (ImageKind::CompiledAtFirstUse, kept::folder()),
+        (None, false, None) => (ImageKind::Missing, kept::folder()),
     };
     ImagesInfo {
         kind,
@@ -77,7 +80,7 @@ pub fn source_of_images() -> ImagesInfo {
         architectures: ARCHITECTURES,
         nvcc: env!("BIOLLMNET_BUILD_NVCC"),
         nvrtc: nvrtc.map(|(major, minor)| format!("{major}.{minor}")),
-        folder: if embedded { None } else { kept::folder() },
+        folder,
         advice: (kind == ImageKind::Missing).then_some(ADVICE),
     }
 }

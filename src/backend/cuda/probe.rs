@@ -66,6 +66,7 @@ pub(super) fn open(ordinal: usize) -> Result<(DeviceInfo, Arc<CudaContext>)> {
         ));
     }
     images::check()?;
+    TensorCores::check_environment()?;
     Ok((info, context))
 }
 

@@ -5,6 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
+
+const VARIABLE: &str = "BIOLLMNET_TENSOR_CORES";
+
 /// The path of `attention` and `linear` in half precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,8 +28,23 @@ impl TensorCores {
     /// Those that a device of this compute capability works with; `BIOLLMNET_TENSOR_CORES=mma` asks for the older ones.
     #[must_use]
     pub fn of(capability: (i32, i32)) -> Self {
-        let asked = env::var("BIOLLMNET_TENSOR_CORES");
-        if capability == Self::WGMMA_CAPABILITY && asked.as_deref() != Ok("mma") { Self::Wgmma } else { Self::Mma }
+        if capability == Self::WGMMA_CAPABILITY && env::var_os(VARIABLE).is_none_or(|asked| asked != "mma") {
+            Self::Wgmma
+        } else {
+            Self::Mma
+        }
+    }
+
+    /// # Errors
+    /// When `BIOLLMNET_TENSOR_CORES` asks for something else.
+    pub(super) fn check_environment() -> Result<()> {
+        match env::var_os(VARIABLE).filter(|asked| asked != "mma") {
+            None => Ok(()),
+            Some(asked) => Err(Error::usage(
+                format!("{VARIABLE} is '{}'", asked.to_string_lossy()),
+                "set it to mma for products of warps, or leave it unset",
+            )),
+        }
     }
 }
 

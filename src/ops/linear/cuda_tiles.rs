@@ -2,6 +2,10 @@
 
 use std::sync::OnceLock;
 
+use crate::error::{Error, Result};
+
+const VARIABLE: &str = "BIOLLMNET_LINEAR_TILE";
+
 /// Products of halves that a multiprocessor of compute capability 9.0 makes in a clock; of numbers of eight bits twice as
 /// many, in half the bytes.
 const PRODUCTS: f64 = 2048.0;
@@ -33,19 +37,25 @@ const ALL: [Tiles; 5] = [SQUARE, SMALL, WIDE, SQUARE_PAIR, WIDE_PAIR];
 
 impl Tiles {
     /// For a product `[m, k]` by `[n, k]` of halves on so many multiprocessors, followed by what `kernel` names: what
-    /// `BIOLLMNET_LINEAR_TILE` asks for, else what takes the fewest clocks by count.
-    pub(super) fn of(multiprocessors: usize, size: [usize; 3], kernel: &str) -> Self {
+    /// `BIOLLMNET_LINEAR_TILE` asks for, where the kernel has such tiles, else what takes the fewest clocks by count.
+    ///
+    /// # Errors
+    /// When there are no tiles of that name.
+    pub(super) fn of(multiprocessors: usize, size: [usize; 3], kernel: &str) -> Result<Self> {
         let fitting = |tiles: &Tiles| *tiles != SMALL || !matches!(kernel, "swiglu" | "rope128");
         let cost = |tiles: &Tiles| tiles.clocks(multiprocessors, size, kernel);
         let fewest = || ALL.into_iter().filter(fitting).min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(SQUARE);
-        Self::asked().filter(fitting).unwrap_or_else(fewest)
+        Ok(Self::asked()?.filter(fitting).unwrap_or_else(fewest))
     }
 
-    fn asked() -> Option<Self> {
-        static ASKED: OnceLock<Option<Tiles>> = OnceLock::new();
-        *ASKED.get_or_init(|| {
-            let suffix = std::env::var("BIOLLMNET_LINEAR_TILE").ok()?;
-            ALL.into_iter().find(|tiles| tiles.suffix == suffix)
+    fn asked() -> Result<Option<Self>> {
+        static ASKED: OnceLock<Option<String>> = OnceLock::new();
+        let asked = ASKED.get_or_init(|| std::env::var_os(VARIABLE).map(|asked| asked.to_string_lossy().into_owned()));
+        let Some(asked) = asked else { return Ok(None) };
+        let found = ALL.into_iter().find(|tiles| tiles.suffix == asked);
+        found.map(Some).ok_or_else(|| {
+            let suffixes = ALL.map(|tiles| tiles.suffix).join(", ");
+            Error::usage(format!("{VARIABLE} is '{asked}'"), format!("set it to one of {suffixes}, or leave it unset"))
         })
     }
 
@@ -79,7 +89,7 @@ mod tests {
 
     #[test]
     fn many_rows_share_weights_and_few_fill_the_device() {
-        let tiles = |m, n, k, kernel| Tiles::of(132, [m, n, k], kernel);
+        let tiles = |m, n, k, kernel| Tiles::of(132, [m, n, k], kernel).unwrap();
         // Whole rounds of tokens of a language model, then one protein, then one token.
         assert_eq!(tiles(16_896, 3840, 1280, "rope64"), WIDE_PAIR);
         assert_eq!(tiles(16_896, 1280, 5120, "add"), WIDE_PAIR);

@@ -61,7 +61,7 @@ impl Cuda {
         }
         let multiprocessors = self.info().multiprocessors;
         // What a product costs goes by the bytes of its operands.
-        let tiles = Tiles::of(multiprocessors, [m, n, k * size_of::<T>() / size_of::<f16>()], kernel);
+        let tiles = Tiles::of(multiprocessors, [m, n, k * size_of::<T>() / size_of::<f16>()], kernel)?;
         let width = if kernel == "swiglu" { n / 2 } else { n };
         let x = self.tensor_map(x, [m, k], tiles.rows)?;
         let values = self.tensor_map(values, [n, k], tiles.columns / tiles.cluster)?;

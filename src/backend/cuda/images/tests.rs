@@ -64,6 +64,7 @@ fn the_info_agrees_with_the_table() {
     assert_eq!(info.kind == ImageKind::Missing, info.advice.is_some());
     match info.kind {
         ImageKind::Embedded => assert_ne!(info.nvcc, "none"),
+        ImageKind::Replaced => assert!(info.folder.is_some()),
         ImageKind::CompiledAtFirstUse => assert!(info.nvrtc.is_some()),
         ImageKind::Missing => assert!(image(KERNELS[0].name, (9, 0)).unwrap_err().help().contains("fetch_nvcc.sh")),
     }
