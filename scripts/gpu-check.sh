@@ -126,9 +126,9 @@ if "$python" -c 'import torch' 2>"$out/torch.log"; then
     --budget $((ends - SECONDS - 20)) --limit 150 --json "$out/ratios.json" --markdown "$out/ratios.md" || true
 else
   table+="| ratios | not measured: $python has no torch | 0 s |"$'\n'
-  step encoder 120 "$binary" --device cuda bench encoder --config "$([ -n "$small" ] && echo esm2-8m || echo esm2-650m)" \
-    "${quick[@]}" --shape 33x510 --lengths "$here/benches/lengths/mixed.txt" --repeat 50 --pipe --latency \
-    --export-json "$out/encoder.json" || true
+  encoder=(--config esm2-650m --shape 33x510 --lengths "$here/benches/lengths/mixed.txt" --repeat 50 --pipe --latency)
+  [ -z "$small" ] || encoder=(--config esm2-8m --shape 2x30)
+  step encoder 120 "$binary" --device cuda bench encoder "${encoder[@]}" "${quick[@]}" --export-json "$out/encoder.json" || true
 fi
 
 {

@@ -284,16 +284,17 @@ pub fn with_headers(source: &str) -> String {
     let mut all = source.to_owned();
     let mut seen: Vec<String> = Vec::new();
     while let Some(name) = all.lines().filter_map(header).find(|name| seen.iter().all(|seen| seen != name)) {
-        let text = fs::read_to_string(root().join("kernels").join(name)).expect("a header that can be read");
+        let path = root().join("kernels").join(name).with_extension("cuh");
+        let text = fs::read_to_string(path).expect("a header that can be read");
         seen.push(name.to_owned());
         all = format!("{all}\n{text}");
     }
     all
 }
 
-/// The header of kernels that a line includes.
+/// The header of kernels that a line includes, without its ending.
 fn header(line: &str) -> Option<&str> {
-    line.trim().strip_prefix("#include \"")?.strip_suffix('"').filter(|name| name.ends_with(".cuh"))
+    line.trim().strip_prefix("#include \"")?.strip_suffix(".cuh\"")
 }
 
 /// Whether a source looks at a macro (`NAME` or `NAME=value`): others need not be compiled again for it.
