@@ -121,6 +121,12 @@ fi
 if [ -n "$small" ]; then tokens=(--tokens 160 --length 16,128); fi
 step attention 30 "$binary" --device cuda bench attention "${quick[@]}" "${tokens[@]}" \
   --lengths "$here/benches/lengths/mixed.txt" --export-json "$out/attention.json" || true
+# Eight bits: how fast, and how near to f32. No network of a size for a trial has heads that its kernels have.
+if [ -z "$small" ] && grep -q wgmma "$out/doctor.out"; then
+  fp8=(--device cuda bench encoder --config esm2-650m --precision fp8 --lengths "$here/benches/lengths/mixed.txt")
+  step encoder-fp8 40 "$binary" "${fp8[@]}" --shape 33x510 --repeat 20 --pipe --export-json "$out/encoder-fp8.json" || true
+  step fidelity-fp8 60 "$binary" "${fp8[@]}" --fidelity || true
+fi
 if "$python" -c 'import torch' 2>"$out/torch.log"; then
   step ratios $((ends - SECONDS)) "$python" "$here/benches/peers/gpu_ratios.py" --binary "$binary" "${ratios[@]}" \
     --budget $((ends - SECONDS - 20)) --limit 150 --json "$out/ratios.json" --markdown "$out/ratios.md" || true
@@ -157,6 +163,8 @@ fi
   shown gemm-128x2 'With tiles of 128 by 128, in turn, pairs of blocks'
   shown gemm-mma 'With mma.sync'
   shown attention 'Attention'
+  shown encoder-fp8 'Encoder in eight bits'
+  shown fidelity-fp8 'Eight bits beside f32'
   shown encoder 'Encoder'
 } >"$report"
 cat "$report"
