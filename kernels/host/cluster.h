@@ -18,7 +18,6 @@ class Cluster {
   void run(const Launch& of, u64 first_block);
   int error() const;
   u64 mmas() const;
-  u32 size() const { return size_; }
   // For a thread that reaches for a block: ends the kernel where that one is not there, or is no more.
   Block& reachable(u32 rank, const char* what);
   // Called by a thread: waits until every thread of the cluster that has not returned is here.
