@@ -66,8 +66,8 @@ RT_DEV void write_bytes(Bytes, const Layer& layer, const unsigned char* chunk, i
                                 const RT_GRID_CONSTANT TensorMap y_map, const float* bias, void* y, int m, int n,     \
                                 int k, float beta, const u32* positions, const float* cosines, const float* sines,    \
                                 float q_scale, const float* row_scales, const float* column_scales) {                 \
-    linear<Plan<Tile_##SUFFIX, Bytes>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta, positions, cosines,   \
-                                                   sines, q_scale, row_scales, column_scales});                       \
+    linear<Plan<Tile_##SUFFIX, Bytes>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta,                \
+        positions, cosines, sines, q_scale, row_scales, column_scales});                                              \
   }                                                                                                                   \
   RT_EXPORT(linear_e4m3_##name##_##SUFFIX)
 LINEARS()

@@ -20,8 +20,8 @@ RT_DEV float z_of(Halves, float sum, float, float, float bias) { return sum + bi
                                  const RT_GRID_CONSTANT TensorMap y_map, const float* bias, f16* y, int m, int n,     \
                                  int k, float beta, const u32* positions, const float* cosines, const float* sines,   \
                                  float q_scale) {                                                                     \
-    linear<Plan<Tile_##SUFFIX, Halves>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta, positions, cosines,  \
-                                                    sines, q_scale, nullptr, nullptr});                               \
+    linear<Plan<Tile_##SUFFIX, Halves>, EPILOGUE, D_HEAD>({&x, &weight, &y_map, bias, y, m, n, k, beta,               \
+        positions, cosines, sines, q_scale, nullptr, nullptr});                                                       \
   }                                                                                                                   \
   RT_EXPORT(linear_wgmma_##name##_##SUFFIX)
 LINEARS()

@@ -206,13 +206,13 @@ template <class P, Epilogue E, int D_HEAD> RT_DEV void linear(const Layer& layer
   LINEAR(gelu, GELU, 0, SUFFIX)     \
   LINEAR(add, ADD, 0, SUFFIX)       \
   LINEAR(rope64, ROPE, 64, SUFFIX)
-#define WIDE_LINEARS_OF(SUFFIX)    \
+#define WIDE_LINEARS_OF(SUFFIX)     \
   LINEARS_OF(SUFFIX)                \
   LINEAR(swiglu, SWIGLU, 0, SUFFIX) \
   LINEAR(rope128, ROPE, 128, SUFFIX)
-#define LINEARS()          \
-  LINEARS_OF(64)           \
-  WIDE_LINEARS_OF(128)    \
-  WIDE_LINEARS_OF(256)    \
-  WIDE_LINEARS_OF(128x2)  \
+#define LINEARS()        \
+  LINEARS_OF(64)         \
+  WIDE_LINEARS_OF(128)   \
+  WIDE_LINEARS_OF(256)   \
+  WIDE_LINEARS_OF(128x2) \
   WIDE_LINEARS_OF(256x2)

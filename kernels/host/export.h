@@ -26,7 +26,7 @@ template <class... A> struct Signature {
 template <class... A> Kernel export_kernel(const char* name, void (*function)(A...), const Kernel* place) {
   static_assert(((sizeof(A) <= 256) && ...), "an argument of at most 256 bytes");
   using S = Signature<A...>;
-  return add_kernel({name, 0, (u32)sizeof...(A), S::bytes, S::call, (void (*)())function, 1}, place);
+  return add_kernel({name, 0, (u32)sizeof...(A), S::bytes, S::call, (void (*)())function}, place);
 }
 
 }  // namespace rt_host

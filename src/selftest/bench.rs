@@ -171,10 +171,38 @@ pub(super) struct Compared {
     pub fault: Option<String>,
 }
 
+impl Compared {
+    /// Of `found` and of what the CPU found, where a result may err by `part` of itself and `rest`: the largest error as a
+    /// part of that.
+    pub fn of_shares(
+        (found, fault): (&[f64], Option<String>),
+        twin: &[f64],
+        exact: &[f64],
+        [part, rest]: [f64; 2],
+    ) -> Self {
+        let share = |(found, exact): (&f64, &f64)| (found - exact) / (part * exact.abs() + rest);
+        let shares: Vec<f64> = found.iter().zip(exact).map(share).collect();
+        let error = Some(difference(&shares, &vec![0.0; exact.len()]));
+        Self { error, bound: 1.0, from_cpu: Some(difference(found, twin)), fault }
+    }
+}
+
 /// The complaint where two results are not the same bits.
 pub(super) fn same_bits<A: Activation>(found: &[A], expected: &[A], where_: impl FnOnce() -> String) -> Option<String> {
     let (found, expected) = (bytemuck::cast_slice::<A, u8>(found), bytemuck::cast_slice::<A, u8>(expected));
     (found != expected).then(|| format!("other bits {}", where_()))
+}
+
+/// The complaint where the first rows have other bits among `n_rows`, which are cut in other tiles. `first` gives so many from
+/// the first on, and what else does not hold.
+pub(super) fn same_among_many<A: Activation>(
+    n_rows: usize,
+    first: impl Fn(usize) -> Result<(Vec<A>, Option<String>)>,
+) -> Result<Option<String>> {
+    let few = n_rows.min(70);
+    let ((rows, fault), (all, fault_of_all)) = (first(few)?, first(n_rows)?);
+    let differs = || format!("in a batch of {few} rows");
+    Ok(fault.or(fault_of_all).or_else(|| same_bits(&rows, &all[..rows.len()], differs)))
 }
 
 /// The complaint where a row has other bits in a batch of fewer rows, from `n_rows` down to one alone. `from` gives the rows

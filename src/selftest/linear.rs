@@ -1,7 +1,7 @@
 //! Linear layers with each epilogue: edges of tiles, ragged widths, with and without bias, rows in any company.
 
 use super::Subject;
-use super::bench::{Bench, Case, Found, same_bits, same_in_any_batch};
+use super::bench::{Bench, Case, Found, same_among_many, same_in_any_batch};
 use super::numbers::{Guarded, Numbers, Operand, rounded, wide, widened_rows};
 use super::reference::{self, Rounding};
 use crate::backend::{Activation, Element};
@@ -209,13 +209,9 @@ pub(super) fn check<B: Subject, A: Activation>(bench: &mut Bench<'_, B>) {
     bench.holds::<A>("linear_store", "rows of n 72, k 40 alone and among 1 to 65", any_company::<B, A>);
 }
 
-/// Rows have the bits that they have in a batch that is cut in other tiles.
 fn in_a_wave<B: Subject, A: Activation>(device: &B, layer: &Layer<A>) -> Result<Option<String>> {
-    let ([m, n, k], weights) = (layer.size, layer.load(device)?);
-    let few = m.min(70);
-    let (rows, _) = layer.rows(device, &weights, &layer.x[..few * k])?;
-    let (all, _) = layer.rows(device, &weights, &layer.x)?;
-    Ok(same_bits(&rows, &all[..few * n], || format!("in a batch of {few} rows")))
+    let ([m, _, k], weights) = (layer.size, layer.load(device)?);
+    same_among_many(m, |rows| layer.rows(device, &weights, &layer.x[..rows * k]))
 }
 
 fn any_company<B: Subject, A: Activation>(device: &B) -> Result<Option<String>> {

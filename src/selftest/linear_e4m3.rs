@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::Subject;
-use super::bench::{Bench, Compared, difference, largest, same_bits, same_in_any_batch};
+use super::bench::{Bench, Compared, largest, same_among_many, same_in_any_batch};
 use super::linear::rows_of_a_wave;
 use super::numbers::{Guarded, Numbers, Operand, quantised, wide, widened_rows};
 use super::reference::{self, Rounding};
@@ -148,11 +148,7 @@ impl Layer {
             Epilogue::SwiGlu => (1.0 / 15.0, 3e-4 + 2.2 * most * sum),
             _ => (1.01 / 2048.0, 1e-6 + sum),
         };
-        let (found, twin) = (wide(&found), wide(&twin));
-        let shares: Vec<f64> =
-            found.iter().zip(&exact).map(|(found, exact)| (found - exact) / (part * exact.abs() + rest)).collect();
-        let error = Some(difference(&shares, &vec![0.0; exact.len()]));
-        Ok(Compared { error, bound: 1.0, from_cpu: Some(difference(&found, &twin)), fault })
+        Ok(Compared::of_shares((&wide(&found), fault), &wide(&twin), &exact, [part, rest]))
     }
 
     /// Every second row is not a number; the others stay what they are.
@@ -182,9 +178,8 @@ pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
         let op = Layer::of(epilogue, SIZES[0], true).op();
         let wave = [rows_of_a_wave(bench.device, 3), if epilogue == Epilogue::SwiGlu { 176 } else { 336 }, 48];
         bench.holds::<f16>(op, "first 70 rows among those that fill the device", |device| {
-            let (layer, few) = (Layer::of(epilogue, wave, true), wave[0].min(70));
-            let ((all, _), (rows, _)) = (layer.rows(device, 0..wave[0])?, layer.rows(device, 0..few)?);
-            Ok(same_bits(&rows, &all[..rows.len()], || format!("in a batch of {few} rows")))
+            let layer = Layer::of(epilogue, wave, true);
+            same_among_many(wave[0], |rows| layer.rows(device, 0..rows))
         });
         bench.holds::<f16>(op, "rows of n 80, k 48 beside rows of NaN", |device| {
             Layer::of(epilogue, [40, 80, 48], true).beside_nan(device)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::Subject;
-use super::bench::{Bench, Compared, difference, largest, same_bits, same_in_any_batch};
+use super::bench::{Bench, Compared, largest, same_among_many, same_in_any_batch};
 use super::linear::rows_of_a_wave;
 use super::linear_e4m3::{meant, sum_error};
 use super::numbers::{Operand, quantised, wide, widened_rows};
@@ -50,12 +50,8 @@ impl Layer {
         let mut exact = reference::linear(Rounding::None, &x, &weights, &wide(&self.rope.bias), k);
         let rest = 1e-6 + 2.0 * sum_error(k, largest(&exact));
         self.rope.rotate(Rounding::None, &mut exact);
-        let (found, fault) = self.rows(device, 0..m)?;
-        let (found, twin) = (wide(&found), wide(&self.rows(&Cpu::single(), 0..m)?.0));
-        let share = |(found, exact): (&f64, &f64)| (found - exact) / (1.01 / 2048.0 * exact.abs() + rest);
-        let shares: Vec<f64> = found.iter().zip(&exact).map(share).collect();
-        let error = Some(difference(&shares, &vec![0.0; exact.len()]));
-        Ok(Compared { error, bound: 1.0, from_cpu: Some(difference(&found, &twin)), fault })
+        let ((found, fault), (twin, _)) = (self.rows(device, 0..m)?, self.rows(&Cpu::single(), 0..m)?);
+        Ok(Compared::of_shares((&wide(&found), fault), &wide(&twin), &exact, [1.01 / 2048.0, rest]))
     }
 }
 
@@ -81,9 +77,8 @@ pub(super) fn check<B: Subject>(bench: &mut Bench<'_, B>) {
             OP,
             format!("first 70 rows among those that fill the device, heads of {d_head}"),
             |device| {
-                let (layer, few) = (Layer::of(m, 128 / d_head, d_head, 48, true), m.min(70));
-                let ((all, _), (rows, _)) = (layer.rows(device, 0..m)?, layer.rows(device, 0..few)?);
-                Ok(same_bits(&rows, &all[..rows.len()], || format!("in a batch of {few} rows")))
+                let layer = Layer::of(m, 128 / d_head, d_head, 48, true);
+                same_among_many(m, |rows| layer.rows(device, 0..rows))
             },
         );
         bench.holds::<f16>(OP, format!("rows of heads of {d_head}, k 48 alone and among 1 to 65"), |device| {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Subject;
-use super::bench::{Bench, Case, Found, same_bits};
+use super::bench::{Bench, Case, Found, same_among_many};
 use super::linear::{precision, rows_of_a_wave, sum_bound, tensor};
 use super::numbers::{Guarded, Numbers, Operand, wide};
 use super::reference::{self, Rounding};
@@ -23,7 +23,7 @@ pub(super) struct Rope<A> {
     /// Of queries, keys and values, `[3·d_model, k]`.
     pub weights: Vec<f32>,
     pub bias: Vec<f32>,
-    pub positions: Vec<u32>,
+    positions: Vec<u32>,
     angles: [Vec<f32>; 2],
 }
 
@@ -141,8 +141,6 @@ pub(super) fn check<B: Subject, A: Activation>(bench: &mut Bench<'_, B>) {
     let wave = Rope::<A>::of(rows_of_a_wave(bench.device, 3), 5, 24, 16, true);
     bench.check(&wave);
     bench.holds::<A>("linear_rope", "first 70 rows among those that fill the device", |device| {
-        let few = wave.positions.len().min(70);
-        let ((rows, _), (all, _)) = (wave.rows(device, few)?, wave.rows(device, wave.positions.len())?);
-        Ok(same_bits(&rows, &all[..rows.len()], || format!("in a batch of {few} rows")))
+        same_among_many(wave.positions.len(), |rows| wave.rows(device, rows))
     });
 }
